@@ -1,0 +1,209 @@
+/**
+ * The record of one logical call: what the layers share, and all they know of each other.
+ *
+ * It is opened by the outermost layer that finds none and lives in one `Context.Reference`, so that it follows
+ * the call through every fiber. Work done for several callers opens a record of its own.
+ */
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Outcome from "./Outcome.ts"
+
+/** How many requests one call may send unless a layer says otherwise. */
+export const defaultAttempts = 6
+
+/** Bounds the extra requests that retries and hedges cause, over all calls of one client. */
+export interface Budget {
+  /** Told once for each logical call. */
+  readonly deposit: (now: number) => void
+  /** Asks for one retry or hedge. */
+  readonly withdraw: (now: number) => boolean
+  /** Records a failover: counted, never denied. */
+  readonly charge: (now: number) => void
+}
+
+/** Why one upstream gave no answer. */
+export interface Failure<out E = unknown> {
+  readonly upstream: string
+  readonly error: E
+}
+
+/** What happened to a call, in order. Times are milliseconds since the call was opened. */
+export type Step = { readonly at: number } & (
+  | {
+      readonly step: "cache"
+      readonly verdict: "hit" | "miss" | "joined" | "stale"
+      readonly age?: number
+    }
+  | { readonly step: "ask"; readonly upstream: string; readonly attempt: number }
+  | {
+      readonly step: "answer"
+      readonly upstream: string
+      readonly outcome: Outcome.Outcome
+      readonly error?: string
+    }
+  | { readonly step: "refused"; readonly upstream: string; readonly error: string }
+  | { readonly step: "wait"; readonly for: number; readonly why: string }
+  | { readonly step: "retry"; readonly round: number; readonly delay: number }
+  | { readonly step: "hedge"; readonly after: number }
+  | {
+      readonly step: "denied"
+      readonly what: "retry" | "hedge"
+      readonly why: "budget" | "attempts" | "deadline"
+    }
+)
+
+/** A call's history, kept only when somebody asked for it with `JsonRpc.explain`. */
+export interface Report {
+  readonly steps: ReadonlyArray<Step>
+  /** The upstream whose answer was returned, or `undefined`: the cache answered, or nobody did. */
+  readonly answeredBy: string | undefined
+  /** The answer is older than its time to live. */
+  readonly stale: boolean
+}
+
+/** The mutable record. Read and written by layers; applications only see its {@link Report}. */
+export class Call {
+  /** When the caller stops waiting, in milliseconds on the monotonic clock. Only ever lowered by layers. */
+  deadline: number = Infinity
+  /** Requests that may still be sent; `undefined` until a layer has said. */
+  attempts: number | undefined = undefined
+  /** Requests sent so far. */
+  sent = 0
+  /** A pool stands above whoever reads this: better to refuse at once than to wait, another upstream may be free. */
+  pooled = false
+  budget: Budget | undefined = undefined
+  /** Upstreams asked in this round. A retry starts a new round. */
+  tried: Array<object> = []
+  /** The last failure of each upstream asked or left out, over all rounds. */
+  readonly failures = new Map<string, unknown>()
+  /** One attempt is paid for and not yet used: a layer above started it. */
+  prepaid = false
+  readonly recorder: Recorder | undefined
+
+  constructor(recorder?: Recorder) {
+    this.recorder = recorder
+  }
+}
+
+/** The call this fiber works for. */
+export const Current = Context.Reference<Call | undefined>("~hawser/Call/Current", {
+  defaultValue: () => undefined
+})
+
+/**
+ * What a pool asks of one upstream beyond the ordinary: `wait` in its queue rather than refuse, or run as a
+ * `probe` although its breaker is open.
+ */
+export type Insistence = "none" | "wait" | "probe"
+
+export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
+  defaultValue: () => "none"
+})
+
+/** Runs `f` with the call this fiber works for, or opens one around it. */
+export const use = <A, E, R>(
+  f: (call: Call, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const current = fiber.getRef(Current)
+    if (current !== undefined) return f(current, fiber)
+    const call = new Call()
+    return Effect.provideService(f(call, fiber), Current, call)
+  })
+
+/** The time by which deadlines and all else that elapses is measured: milliseconds on the monotonic clock. */
+export const now = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** Sets the attempt limit unless an outer layer has set one, and returns what is left. */
+export const limit = (call: Call, attempts: number = defaultAttempts): number => (call.attempts ??= attempts)
+
+/**
+ * Starts an attempt: false when none is left.
+ *
+ * An attempt is counted once however many layers take part in it. A layer that starts one and hands it on to a
+ * layer below sets `prepaid`; the layer below then uses that one.
+ */
+export const spend = (call: Call): boolean => {
+  if (call.prepaid) {
+    call.prepaid = false
+    return true
+  }
+  if (limit(call) <= 0) return false
+  call.attempts!--
+  call.sent++
+  return true
+}
+
+/** Takes back an attempt that never reached the upstream. */
+export const refund = (call: Call): void => {
+  call.attempts!++
+  call.sent--
+}
+
+/** Whether something that takes `delay` milliseconds can end before the deadline. */
+export const fits = (call: Call, now: number, delay: number): boolean => now + delay < call.deadline
+
+/** One cause for each upstream asked or left out. */
+export const failures = <E = unknown>(call: Call): ReadonlyArray<Failure<E>> =>
+  Array.from(call.failures, ([upstream, error]) => ({ upstream, error: error as E }))
+
+/** Records a step of the call, if anybody will read it. */
+export const note = (call: Call, clock: Clock.Clock, step: () => DistributiveOmit<Step, "at">): void => {
+  if (call.recorder !== undefined) call.recorder.add(now(clock), step())
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+
+/** Collects the steps of one call. */
+export class Recorder implements Report {
+  readonly steps: Array<Step> = []
+  answeredBy: string | undefined = undefined
+  stale = false
+  private opened: number | undefined
+
+  add(now: number, step: DistributiveOmit<Step, "at">): void {
+    this.opened ??= now
+    this.steps.push({ at: now - this.opened, ...step })
+    if (step.step === "answer" && step.outcome === "success") this.answeredBy = step.upstream
+    if (step.step === "cache" && step.verdict === "stale") this.stale = true
+  }
+}
+
+/**
+ * No upstream answered. Holds one cause for each upstream that was asked or left out.
+ *
+ * Above a pool this and the chain's own answer are all that can go wrong before the deadline.
+ */
+export class NoAnswer<out E = unknown> extends Data.TaggedError("NoAnswer")<{
+  readonly causes: ReadonlyArray<Failure>
+  readonly [Outcome.TypeId]: Outcome.Verdict
+}> {
+  declare readonly causes: ReadonlyArray<Failure<E>>
+
+  override get message(): string {
+    return this.causes.length === 0 ? "No upstream was asked" : `No upstream answered: ${list(this.causes)}`
+  }
+}
+
+/** The caller's time is over. Holds what each upstream had said by then. */
+export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
+  readonly limit: Duration.Duration
+  readonly causes: ReadonlyArray<Failure>
+}> {
+  override get message(): string {
+    const causes = this.causes.length === 0 ? "" : `: ${list(this.causes)}`
+    return `No answer within ${Duration.format(this.limit)}${causes}`
+  }
+}
+
+const list = (causes: ReadonlyArray<Failure>): string =>
+  causes.map(({ error, upstream }) => `${upstream}: ${summary(error)}`).join("; ")
+
+const summary = (error: unknown): string => {
+  if (error instanceof Error) return error.message === "" ? error.name : error.message
+  return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : String(error)
+}

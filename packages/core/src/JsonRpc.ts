@@ -1,0 +1,185 @@
+/**
+ * Everything that answers JSON-RPC is one service: `{ name, request, inspect }`. A layer takes such a service
+ * and gives one back. Its tier (one upstream, or a client that applications use) and its errors are part of its
+ * type, so that a stack in the wrong order does not compile.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Call from "./Call.ts"
+import * as Events from "./Events.ts"
+import { natureOf } from "./internal/nature.ts"
+import type * as Outcome from "./Outcome.ts"
+
+/**
+ * What a request does: a `read` may be asked anywhere and twice, a `write` is never sent twice by our choice, a
+ * `session` (filters, subscriptions) belongs to the upstream that opened it.
+ */
+export type Nature = "read" | "write" | "session"
+
+export interface Request {
+  readonly method: string
+  readonly params: ReadonlyArray<unknown>
+  readonly nature: Nature
+}
+
+/**
+ * Makes a request. Its nature follows from the method's name; a name that does not say it is a read counts as a
+ * write.
+ */
+export const makeRequest = (method: string, params: ReadonlyArray<unknown> = [], nature?: Nature): Request => ({
+  method,
+  params,
+  nature: nature ?? natureOf(method)
+})
+
+/**
+ * What the chain itself answered, and would answer anywhere: a revert, invalid params, a transaction finally
+ * refused. It passes through every layer untouched and is never retried.
+ */
+export class Rejected extends Data.TaggedError("Rejected")<{
+  readonly upstream: string
+  /** The JSON-RPC error code, as the upstream sent it. */
+  readonly code: number
+  readonly message: string
+  /** The JSON-RPC error's `data`, untouched. */
+  readonly data: unknown
+  readonly kind: RejectedKind
+  readonly [Outcome.TypeId]: Outcome.Verdict
+}> {}
+
+export type RejectedKind = "revert" | "invalid" | "transaction" | "known" | "nonce" | "filter" | "sender-limit"
+
+/** What a client fails with: the chain's own answer, nobody's answer, or no time left. */
+export type ClientError = Rejected | Call.NoAnswer | Call.DeadlineExceeded
+
+/** A snapshot of a service and everything below it: plain data, one entry for each layer. */
+export interface Inspection {
+  readonly name: string
+  readonly [layer: string]: unknown
+}
+
+/** Whoever answers JSON-RPC. */
+export interface Service<out E> {
+  readonly name: string
+  readonly request: (request: Request) => Effect.Effect<unknown, E>
+  readonly inspect: () => Inspection
+}
+
+/** `upstream`: one node or provider, with its own limits. `client`: what applications use. */
+export type Tier = "upstream" | "client"
+
+declare const Identity: unique symbol
+
+/** The identity of a service in the types: its tier, and the errors it can fail with. Has no values. */
+export interface JsonRpc<in out T extends Tier, in E> {
+  readonly [Identity]: { readonly tier: (_: T) => T; readonly error: (_: E) => void }
+}
+
+export type Upstream<E> = JsonRpc<"upstream", E>
+
+export type Client<E> = JsonRpc<"client", E>
+
+// One key serves both tiers: a pool builds its upstreams apart and takes them out of the context it returns.
+const key: Context.Service<never, Service<never>> = Context.Service<never, Service<never>>("~hawser/JsonRpc")
+
+/** The tag of an upstream that fails with at most `E`. */
+export const upstream = <E>(): Context.Service<Upstream<E>, Service<E>> => key as never
+
+/** The tag of a client that fails with at most `E`. A stack that fails less fits, too. */
+export const client = <E = ClientError>(): Context.Service<Client<E>, Service<E>> => key as never
+
+/**
+ * The tag of a named client, for programs that talk to several chains.
+ *
+ * ```ts
+ * class Mainnet extends JsonRpc.Client<Mainnet>()("app/Mainnet") {}
+ * const live = Stack.layer({ chainId: 1, upstreams }).pipe(JsonRpc.as(Mainnet))
+ * ```
+ */
+export const Client =
+  <Self, E = ClientError>() =>
+  <const Key extends string>(name: Key): Context.ServiceClass<Self, Key, Service<E>> =>
+    Context.Service<Self, Service<E>>()(name)
+
+/** Gives a client a name. */
+export const as =
+  <Self, E>(tag: Context.Key<Self, Service<E>>) =>
+  <LE, R>(self: Layer.Layer<Client<E>, LE, R>): Layer.Layer<Self, LE, R> =>
+    Layer.effect(tag)(client<E>()).pipe(Layer.provide(self))
+
+/** The error with which the service that a layer builds can fail. */
+export type ErrorOf<L> =
+  L extends Layer.Layer<infer I, infer _E, infer _R> ? (I extends JsonRpc<any, infer E> ? E : never) : never
+
+/** A layer of a service that fails with `E`, where predicates over `EP` must be able to take each `E`. */
+export type Over<T extends Tier, E, EP, LE, R> = Layer.Layer<JsonRpc<T, E>, LE, R> & Layer.Layer<JsonRpc<T, EP>, LE, R>
+
+/** What a layer makes of the service below it: its own way to run a request, and what it shows of itself. */
+export interface Stage<out E> {
+  readonly request: (request: Request) => Effect.Effect<unknown, E>
+  readonly inspect?: () => unknown
+}
+
+/**
+ * Turns a transformation of a service into a transformation of a layer. Each application is a fresh layer, so
+ * the same combinator over two upstreams shares nothing, while a composed layer used twice is built once.
+ *
+ * `layer` is the name under which the stage appears in inspections and events; `events` takes what the stage has
+ * to tell and costs nothing while nobody listens.
+ */
+export const transform = <T extends Tier, E, EP, LE, R, E2, LE2, R2>(
+  self: Over<T, E, EP, LE, R>,
+  layer: string,
+  make: (below: Service<E>, events: Events.Sink<{ readonly type: string }>) => Effect.Effect<Stage<E2>, LE2, R2>
+): Layer.Layer<JsonRpc<T, E2>, LE | LE2, R | Exclude<R2, Scope.Scope>> =>
+  Layer.effect(key)(
+    Effect.gen(function* () {
+      const below: Service<E> = yield* key
+      const observer = yield* Observer
+      const stage = yield* make(
+        below,
+        Events.into(observer, (event) => ({ layer, upstream: below.name, ...event }))
+      )
+      return {
+        name: below.name,
+        request: stage.request as Service<never>["request"],
+        inspect: () =>
+          stage.inspect === undefined ? below.inspect() : { ...below.inspect(), [layer]: stage.inspect() }
+      }
+    })
+  ).pipe(Layer.provide(self)) as never
+
+/**
+ * Runs a call and tells what happened to it: which upstreams were asked, which were left out and why, what was
+ * waited for, and whether the answer is stale.
+ *
+ * Takes one logical call: requests that run inside the same effect share its deadline and its attempts. To see
+ * the report of a call that fails, explain its `Effect.exit`.
+ */
+export const explain = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<{ readonly value: A; readonly report: Call.Report }, E, R> =>
+  Effect.suspend(() => {
+    const report = new Call.Recorder()
+    return Effect.provideService(
+      Effect.map(self, (value) => ({ value, report })),
+      Call.Current,
+      new Call.Call(report)
+    )
+  })
+
+/** What layers tell as it happens. `layer` and `type` say what happened, `upstream` to whom. */
+export interface Event {
+  readonly layer: string
+  readonly type: string
+  readonly upstream: string
+  readonly [detail: string]: unknown
+}
+
+/** Hears the events of every layer that is built while it is provided. */
+export const Observer = Context.Reference<Events.Sink<Event>>("~hawser/JsonRpc/Observer", {
+  defaultValue: () => Events.nobody
+})

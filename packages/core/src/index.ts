@@ -1,0 +1,5 @@
+export * as Call from "./Call.ts"
+export * as Events from "./Events.ts"
+export * as JsonRpc from "./JsonRpc.ts"
+export * as Options from "./Options.ts"
+export * as Outcome from "./Outcome.ts"
