@@ -97,22 +97,22 @@ export const stackless = <A extends Error>(make: () => A): A => {
  * release is in place before the permit is acquired, so that an interruption cannot fall between the two: a fiber
  * may be interrupted between any two operations, not only where it waits.
  */
-export const guard = <A, E, R, Permit extends object, Refusal extends Error>(
+export const guard = <A, E, R, Acquired extends object>(
   self: Effect.Effect<A, E, R>,
-  acquire: () => Permit | Refusal,
-  release: (permit: Permit, exit: Exit.Exit<A, E>) => void
-): Effect.Effect<A, E | Refusal, R> =>
+  acquire: () => Acquired,
+  release: (permit: Exclude<Acquired, Error>, exit: Exit.Exit<A, E>) => void
+): Effect.Effect<A, E | Extract<Acquired, Error>, R> =>
   Effect.suspend(() => {
-    let permit: Permit | undefined
+    let permit: Acquired | undefined
     return Effect.onExitPrimitive(
-      Effect.suspend((): Effect.Effect<A, E | Refusal, R> => {
+      Effect.suspend((): Effect.Effect<A, E | Extract<Acquired, Error>, R> => {
         const acquired = acquire()
-        if (acquired instanceof Error) return Effect.fail(acquired)
+        if (acquired instanceof Error) return Effect.fail(acquired as Extract<Acquired, Error>)
         permit = acquired
         return self
       }),
       (exit) => {
-        if (permit !== undefined) release(permit, exit as Exit.Exit<A, E>)
+        if (permit !== undefined) release(permit as Exclude<Acquired, Error>, exit as Exit.Exit<A, E>)
         return undefined
       }
     )

@@ -1,1 +1,1 @@
-export {}
+export * as Interruption from "./Interruption.ts"
