@@ -10,7 +10,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as Outcome from "./Outcome.ts"
+import * as Outcome from "./Outcome.ts"
 
 /** How many requests one call may send unless a layer says otherwise. */
 export const defaultAttempts = 6
@@ -63,6 +63,8 @@ export interface Report {
   readonly answeredBy: string | undefined
   /** The answer is older than its time to live. */
   readonly stale: boolean
+  /** The answer is a fallback's. */
+  readonly degraded: boolean
 }
 
 /** The mutable record. Read and written by layers; applications only see its {@link Report}. */
@@ -95,10 +97,11 @@ export const Current = Context.Reference<Call | undefined>("~hawser/Call/Current
 })
 
 /**
- * What a pool asks of one upstream beyond the ordinary: `wait` in its queue rather than refuse, or run as a
- * `probe` although its breaker is open.
+ * What a layer asks of the one below beyond the ordinary. A pool asks an upstream to `wait` in its queue rather than
+ * refuse, or to run as a `probe` although its breaker is open. A hedge asks a pool for an upstream that has not been
+ * tried, of the same tier, or for none.
  */
-export type Insistence = "none" | "wait" | "probe"
+export type Insistence = "none" | "wait" | "probe" | "hedge"
 
 export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
   defaultValue: () => "none"
@@ -163,6 +166,7 @@ export class Recorder implements Report {
   readonly steps: Array<Step> = []
   answeredBy: string | undefined = undefined
   stale = false
+  degraded = false
   private opened: number | undefined
 
   add(now: number, step: DistributiveOmit<Step, "at">): void {
@@ -170,6 +174,7 @@ export class Recorder implements Report {
     this.steps.push({ at: now - this.opened, ...step })
     if (step.step === "answer" && step.outcome === "success") this.answeredBy = step.upstream
     if (step.step === "cache" && step.verdict === "stale") this.stale = true
+    if (step.step === "fallback") this.degraded = true
   }
 }
 
@@ -189,6 +194,18 @@ export class NoAnswer<out E = unknown> extends Data.TaggedError("NoAnswer")<{
   }
 }
 
+/**
+ * A user's function threw, or an upstream died of a bug: an error of ours with the defect as its cause. It counts as a
+ * failure and is not tried again.
+ */
+export class Defect extends Data.TaggedError("Defect")<{ readonly upstream: string; readonly cause: unknown }> {
+  readonly [Outcome.TypeId] = Outcome.verdict({ again: "nowhere" })
+
+  override get message(): string {
+    return `Defect: ${summary(this.cause)}`
+  }
+}
+
 /** The caller's time is over. Holds what each upstream had said by then. */
 export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
   readonly limit: Duration.Duration
@@ -203,7 +220,8 @@ export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
 const list = (causes: ReadonlyArray<Failure>): string =>
   causes.map(({ error, upstream }) => `${upstream}: ${summary(error)}`).join("; ")
 
-const summary = (error: unknown): string => {
+/** What an error says of itself, in a line. */
+export const summary = (error: unknown): string => {
   if (error instanceof Error) return error.message === "" ? error.name : error.message
   return typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : String(error)
 }

@@ -27,6 +27,8 @@ export interface Verdict {
   readonly ran: "maybe" | "no"
   /** The upstream was left out before it was asked: costs neither an attempt nor budget. */
   readonly refused: boolean
+  /** What would get a refused request through: standing in line, or going as a probe. */
+  readonly insist: "wait" | "probe" | undefined
   /** Do not ask this upstream again before this time has passed. */
   readonly retryAfter: Duration.Duration | undefined
 }
@@ -49,11 +51,12 @@ const fault: Verdict = {
 export const verdict = (fields?: Partial<Verdict>): Verdict => (fields === undefined ? fault : { ...fault, ...fields })
 
 /** The verdict of an upstream that was left out before it was asked. */
-export const refusal = (retryAfter?: Duration.Duration): Verdict => ({
+export const refusal = (retryAfter?: Duration.Duration, insist?: "wait" | "probe"): Verdict => ({
   counts: "neutral",
   again: "elsewhere",
   ran: "no",
   refused: true,
+  insist,
   retryAfter
 })
 

@@ -12,13 +12,14 @@ describe("of", () => {
         again: "anywhere",
         ran: "maybe",
         refused: false,
+        insist: undefined,
         retryAfter: undefined
       })
     }
   })
 
   it("an error that carries a verdict is taken at its word", () => {
-    const verdict = Outcome.refusal(Duration.seconds(3))
+    const verdict = Outcome.refusal(Duration.seconds(3), "wait")
     const error = new Busy({ [Outcome.TypeId]: verdict })
     assert.strictEqual(Outcome.of(error), verdict)
     assert.deepStrictEqual(verdict, {
@@ -26,6 +27,7 @@ describe("of", () => {
       again: "elsewhere",
       ran: "no",
       refused: true,
+      insist: "wait",
       retryAfter: Duration.seconds(3)
     })
   })
