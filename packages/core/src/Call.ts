@@ -54,6 +54,7 @@ export type Step = { readonly at: number } & (
       readonly what: "retry" | "hedge"
       readonly why: "budget" | "attempts" | "deadline"
     }
+  | { readonly step: "fallback"; readonly error: string }
 )
 
 /** A call's history, kept only when somebody asked for it with `JsonRpc.explain`. */

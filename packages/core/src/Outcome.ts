@@ -44,6 +44,7 @@ const fault: Verdict = {
   again: "anywhere",
   ran: "maybe",
   refused: false,
+  insist: undefined,
   retryAfter: undefined
 }
 
