@@ -144,7 +144,7 @@ export const oneOf =
 
 /** A function; its type is the caller's word. */
 export const fn =
-  <F extends (...args: never) => unknown, D extends F | undefined = never>(bounds?: { readonly default?: D }) =>
+  <F extends (...args: never) => unknown, D extends F | undefined = F>(bounds?: { readonly default?: D }) =>
   (option: string, received: unknown): F | D => {
     const value = received === undefined ? bounds?.default : received
     if (value === undefined && bounds !== undefined && "default" in bounds) return value as D

@@ -1,1 +1,1 @@
-export {}
+export * as UpstreamPool from "./UpstreamPool.ts"

@@ -1,0 +1,238 @@
+// One round of a call: ask one upstream after another until one answers, each at most once.
+import { Call, Outcome } from "@hawser/core"
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { Lease, type Manner } from "./lease.ts"
+import { type Member, pick } from "./members.ts"
+
+/** What a round needs of its pool. */
+export interface Ground<U> {
+  readonly clock: Clock.Clock
+  readonly random: () => number
+  readonly tiers: ReadonlyArray<ReadonlyArray<Member<U>>>
+  readonly judge: (error: unknown) => Outcome.Verdict
+  readonly emit: (event: () => Event) => void
+}
+
+/** What a pool tells as it happens. */
+export type Event =
+  | { readonly type: "failed"; readonly upstream: string; readonly error: unknown }
+  | { readonly type: "left-out"; readonly upstream: string; readonly error: unknown }
+  | { readonly type: "last-resort"; readonly upstream: string }
+  | { readonly type: "no-answer"; readonly causes: ReadonlyArray<Call.Failure> }
+
+/** What a call wants of the pool. */
+export interface Job<U, A, E, R> {
+  readonly ask: (upstream: U) => Effect.Effect<A, E, R>
+  /** Whether it may run twice. */
+  readonly repeatable: boolean
+  /** Errors that are answers: returned at once, as they are. */
+  readonly isAnswer: (error: E, verdict: Outcome.Verdict) => boolean
+}
+
+export type Failing<E> = E | Call.NoAnswer<E | Call.Defect>
+
+export class Round<U, A, E, R> {
+  private readonly pool: Ground<U>
+  private readonly job: Job<U, A, E, R>
+  private readonly call: Call.Call
+  private readonly hedging: boolean
+  private asked = 0
+  private readonly refusals = new Map<Member<U>, Outcome.Verdict>()
+  /** Who refused and has been asked again, insistently. */
+  private readonly spent = new Set<Member<U>>()
+
+  constructor(pool: Ground<U>, job: Job<U, A, E, R>, call: Call.Call, hedging: boolean) {
+    this.pool = pool
+    this.job = job
+    this.call = call
+    this.hedging = hedging
+  }
+
+  /** Asks the next upstream that has not been tried. */
+  next(): Effect.Effect<A, Failing<E>, R> {
+    return this.attempt(() => {
+      const member = pick(this.candidates(), this.call.tried, Call.now(this.pool.clock), this.pool.random)
+      if (member !== undefined) this.call.tried.push(member)
+      return member
+    }, "none")
+  }
+
+  // A hedge stays within the tier of what it hedges: a slow node of our own is no reason to pay for another's.
+  private candidates(): ReadonlyArray<ReadonlyArray<Member<U>>> {
+    const { tiers } = this.pool
+    if (!this.hedging || tiers.length < 2) return tiers
+    return tiers.filter((tier) => tier.some((member) => this.call.tried.includes(member))).slice(0, 1)
+  }
+
+  private attempt(choose: () => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {
+    const { call, pool } = this
+    let lease: Lease<U> | undefined
+    return Effect.suspend((): Effect.Effect<A, Failing<E>, R> => {
+      const member = choose()
+      if (member === undefined) return this.nobodyLeft()
+      const now = Call.now(pool.clock)
+      if (now >= call.deadline || !Call.spend(call)) return this.giveUp()
+      lease = new Lease(member, manner, now)
+      if (this.asked > 0) call.budget?.charge(now)
+      Call.note(call, pool.clock, () => ({ step: "ask", upstream: member.name, attempt: call.sent }))
+      const ask = this.job.ask(member.upstream)
+      return manner === "none" ? ask : Effect.provideService(ask, Call.Insist, manner)
+    }).pipe(
+      (self) =>
+        Effect.onExitPrimitive(self, (exit) => {
+          if (lease !== undefined) this.settle(lease, exit)
+          return undefined
+        }),
+      Effect.catchCause((cause) => (lease === undefined ? Effect.failCause(cause) : this.failed(lease, cause)))
+    )
+  }
+
+  private settle(lease: Lease<U>, exit: Exit.Exit<unknown, unknown>): void {
+    const { call, pool } = this
+    const outcome = lease.settle(exit, pool.judge, Call.now(pool.clock))
+    if (lease.verdict?.refused === true) Call.refund(call)
+    if (call.recorder === undefined) return
+    const upstream = lease.member.name
+    const error = lease.verdict === undefined ? undefined : Call.summary(lease.error)
+    Call.note(call, pool.clock, () =>
+      lease.verdict?.refused === true
+        ? { step: "refused", upstream, error: error! }
+        : { step: "answer", upstream, outcome, ...(error === undefined ? {} : { error }) }
+    )
+  }
+
+  private failed(lease: Lease<U>, cause: Cause.Cause<Failing<E>>): Effect.Effect<A, Failing<E>, R> {
+    const { call, pool } = this
+    const { member, verdict } = lease
+    if (verdict === undefined) {
+      const defect = cause.reasons.find(Cause.isDieReason)
+      if (defect === undefined) return Effect.failCause(cause)
+      call.failures.set(member.name, new Call.Defect({ upstream: member.name, cause: defect.defect }))
+      return this.giveUp(true)
+    }
+    const error = lease.error as E
+    if (verdict.refused) {
+      pool.emit(() => ({ type: "left-out", upstream: member.name, error }))
+      call.failures.set(member.name, error)
+      this.refusals.set(member, verdict)
+      return lease.manner === "none" ? this.next() : this.allRefused(member)
+    }
+    this.asked++
+    if (this.job.isAnswer(error, verdict)) return Effect.fail(error)
+    pool.emit(() => ({ type: "failed", upstream: member.name, error }))
+    call.failures.set(member.name, error)
+    if (verdict.again === "nowhere" || (!this.job.repeatable && verdict.ran !== "no")) return this.giveUp(true)
+    this.refusals.delete(member)
+    return lease.manner === "none" ? this.next() : this.allRefused(member)
+  }
+
+  private nobodyLeft(): Effect.Effect<A, Failing<E>, R> {
+    return this.asked === 0 && !this.hedging ? this.allRefused(undefined) : this.giveUp()
+  }
+
+  /**
+   * Nobody was asked, everybody refused: stand in the line that moves first, if there is time, else go to each upstream
+   * behind an open breaker as a probe, or wait for the probe of another call. `done` has just had its turn.
+   */
+  private allRefused(done: Member<U> | undefined): Effect.Effect<A, Failing<E>, R> {
+    if (done !== undefined) this.spent.add(done)
+    const line = this.shortestLine()
+    if (line !== undefined) {
+      const { member, wait } = line
+      Call.note(this.call, this.pool.clock, () => ({
+        step: "wait",
+        for: wait,
+        why: `every upstream refused; ${member.name} is free first`
+      }))
+      return this.attempt(() => member, "wait")
+    }
+    const closed = Array.from(this.refusals).filter(([, verdict]) => verdict.insist === "probe")
+    const probe = closed.find(([member]) => !member.probing && !this.spent.has(member))?.[0]
+    if (probe !== undefined) {
+      this.pool.emit(() => ({ type: "last-resort", upstream: probe.name }))
+      return this.attempt(() => probe, "probe")
+    }
+    const busy = closed.map(([member]) => member).filter((member) => member.load.inflight > 0)
+    return busy.length === 0 || this.asked > 0 ? this.giveUp() : this.afterProbe(busy)
+  }
+
+  private shortestLine(): { readonly member: Member<U>; readonly wait: number } | undefined {
+    const now = Call.now(this.pool.clock)
+    let best: { readonly member: Member<U>; readonly wait: number } | undefined
+    for (const [member, { insist, retryAfter }] of this.refusals) {
+      if (insist !== "wait" || this.spent.has(member)) continue
+      const wait = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
+      if (Call.fits(this.call, now, wait) && (best === undefined || wait < best.wait)) best = { member, wait }
+    }
+    return best
+  }
+
+  // Another call is finding out whether the upstream is back. If it is, start over; if none is, say so.
+  private afterProbe(busy: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
+    Call.note(this.call, this.pool.clock, () => ({ step: "wait", for: 0, why: "another call probes" }))
+    return Effect.flatMap(firstAnswer(busy), (answered) => {
+      if (!answered) return this.giveUp()
+      this.call.tried = this.call.tried.filter((member) => !this.refusals.has(member as Member<U>))
+      this.refusals.clear()
+      this.spent.clear()
+      return this.next()
+    })
+  }
+
+  private giveUp(final = false): Effect.Effect<never, Call.NoAnswer<E | Call.Defect>> {
+    const causes = Call.failures<E | Call.Defect>(this.call)
+    this.pool.emit(() => ({ type: "no-answer", causes }))
+    return Effect.fail(noAnswer(causes, this.pool.judge, final))
+  }
+}
+
+/** True when the first of these answers, false when nothing is under way at any of them any more. */
+const firstAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<boolean> =>
+  Effect.callback<boolean>((resume) => {
+    const listeners = new Map<Member<U>, (answered: boolean) => void>()
+    const off = (member: Member<U>) => {
+      member.settled.delete(listeners.get(member)!)
+      listeners.delete(member)
+    }
+    const offAll = () => {
+      for (const member of listeners.keys()) off(member)
+    }
+    for (const member of members) {
+      const listener = (answered: boolean) => {
+        if (answered) offAll()
+        else if (member.load.inflight === 0) off(member)
+        if (listeners.size === 0) resume(Effect.succeed(answered))
+      }
+      listeners.set(member, listener)
+      member.settled.add(listener)
+    }
+    return Effect.sync(offAll)
+  })
+
+/** `final`: asking again would be wrong, not only useless. */
+const noAnswer = <E>(
+  causes: ReadonlyArray<Call.Failure<E>>,
+  judge: (error: unknown) => Outcome.Verdict,
+  final: boolean
+): Call.NoAnswer<E> => {
+  const verdicts = causes.map(({ error }) => judge(error))
+  const waits = verdicts.map(({ retryAfter }) => (retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)))
+  const soonest = Math.min(...waits)
+  // Elsewhere there is nobody, so another round is worth it only where the same upstream may answer later.
+  const heals = verdicts.some((v) => v.again === "anywhere" || v.retryAfter !== undefined || v.insist !== undefined)
+  return Outcome.stackless(
+    () =>
+      new Call.NoAnswer({
+        causes,
+        [Outcome.TypeId]: Outcome.verdict({
+          again: final || !heals ? "nowhere" : "anywhere",
+          ran: verdicts.every(({ ran }) => ran === "no") ? "no" : "maybe",
+          retryAfter: soonest > 0 && Number.isFinite(soonest) ? Duration.millis(soonest) : undefined
+        })
+      })
+  )
+}

@@ -1,0 +1,502 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Call, JsonRpc, Outcome } from "@hawser/core"
+import { UpstreamPool } from "@hawser/pool"
+import { Interruption } from "@hawser/testkit"
+import { Cause, Data, Deferred, Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { TestClock } from "effect/testing"
+import { expectTypeOf } from "vitest"
+
+class Down extends Data.TaggedError("Down")<{ readonly upstream: string }> {}
+class Reverted extends Data.TaggedError("Reverted")<{}> {
+  readonly [Outcome.TypeId] = Outcome.verdict({ counts: "success", again: "nowhere" })
+}
+class Refused extends Data.TaggedError("Refused")<{ readonly [Outcome.TypeId]: Outcome.Verdict }> {}
+
+const refused = (insist?: "wait" | "probe", wait?: Duration.Input) =>
+  new Refused({
+    [Outcome.TypeId]: Outcome.refusal(wait === undefined ? undefined : Duration.fromInputUnsafe(wait), insist)
+  })
+
+type Failing = Down | Reverted | Refused
+
+/** An upstream whose behaviour a test sets, and which counts the requests that reach it. */
+class Node {
+  readonly name: string
+  answer: Effect.Effect<string, Failing>
+  requests = 0
+
+  constructor(name: string, answer?: Effect.Effect<string, Failing>) {
+    this.name = name
+    this.answer = answer ?? Effect.succeed(name)
+  }
+
+  down(): this {
+    this.answer = Effect.fail(new Down({ upstream: this.name }))
+    return this
+  }
+
+  readonly ask = Effect.suspend(() => {
+    this.requests++
+    return this.answer
+  })
+}
+
+const poolOf = (nodes: ReadonlyArray<Node>, tiers: ReadonlyArray<number> = []) =>
+  UpstreamPool.make(nodes.map((node, i) => ({ name: node.name, upstream: node, tier: tiers[i] ?? 0 })))
+
+const ask = (node: Node) => node.ask
+
+const atRest = (pool: UpstreamPool.UpstreamPool<Node>) =>
+  assert.deepStrictEqual(
+    pool.inspect().map(({ inflight }) => inflight),
+    pool.inspect().map(() => 0)
+  )
+
+describe("failover", () => {
+  it.effect("asks each upstream once and returns the first answer", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("a").down(), new Node("b").down(), new Node("c")]
+      const pool = yield* poolOf(nodes)
+      for (let i = 0; i < 20; i++) assert.strictEqual(yield* pool.execute(ask), "c")
+      assert.strictEqual(nodes[2]!.requests, 20)
+      assert.isAtMost(Math.max(nodes[0]!.requests, nodes[1]!.requests), 20)
+      atRest(pool)
+    })
+  )
+
+  it.effect("NoAnswer holds one cause for each upstream", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("a").down(), new Node("b", Effect.fail(refused("wait", "1 hour")))]
+      const pool = yield* poolOf(nodes)
+      const error = yield* Effect.flip(pool.execute(ask))
+      assert.instanceOf(error, Call.NoAnswer)
+      assert.sameDeepMembers(
+        (error as Call.NoAnswer<Failing>).causes.map(({ error, upstream }) => [upstream, error._tag]),
+        [
+          ["a", "Down"],
+          ["b", "Refused"]
+        ]
+      )
+      assert.strictEqual(Outcome.of(error).again, "anywhere")
+    })
+  )
+
+  it.effect("an answer of the chain is returned at once, from the first upstream", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b", "c"].map((name) => new Node(name, Effect.fail(new Reverted())))
+      const pool = yield* poolOf(nodes)
+      assert.instanceOf(yield* Effect.flip(pool.execute(ask)), Reverted)
+      assert.strictEqual(
+        nodes.reduce((sum, { requests }) => sum + requests, 0),
+        1
+      )
+      assert.strictEqual(
+        pool.inspect().reduce((sum, { successes }) => sum + successes, 0),
+        1
+      )
+    })
+  )
+
+  it.effect("sends no more requests than the call has attempts", () =>
+    Effect.gen(function* () {
+      const nodes = Array.from({ length: 9 }, (_, i) => new Node(`${i}`).down())
+      const pool = yield* poolOf(nodes)
+      yield* Effect.flip(pool.execute(ask))
+      assert.strictEqual(
+        nodes.reduce((sum, { requests }) => sum + requests, 0),
+        6
+      )
+    })
+  )
+
+  it.effect("charges the budget for each failover, and never asks it", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf([new Node("a").down(), new Node("b").down(), new Node("c").down()])
+      const call = new Call.Call()
+      let charged = 0
+      call.budget = {
+        deposit: () => {},
+        charge: () => void charged++,
+        withdraw: () => assert.fail("a failover is never denied")
+      }
+      yield* Effect.flip(Effect.provideService(pool.execute(ask), Call.Current, call))
+      assert.strictEqual(charged, 2)
+      assert.strictEqual(call.sent, 3)
+    })
+  )
+
+  it.effect("starts nothing at or after the deadline", () =>
+    Effect.gen(function* () {
+      const node = new Node("a")
+      const pool = yield* poolOf([node])
+      const call = new Call.Call()
+      call.deadline = 0
+      assert.instanceOf(yield* Effect.flip(Effect.provideService(pool.execute(ask), Call.Current, call)), Call.NoAnswer)
+      assert.strictEqual(node.requests, 0)
+    })
+  )
+
+  it.effect("what must not run twice goes elsewhere only if it provably did not run", () =>
+    Effect.gen(function* () {
+      const untouched = new Refused({ [Outcome.TypeId]: Outcome.verdict({ ran: "no" }) })
+      const first = new Node("a")
+      const second = new Node("b")
+      const pool = yield* poolOf([first, second], [0, 1])
+      const write = pool.execute(ask, { repeatable: false })
+      first.answer = Effect.fail(untouched)
+      assert.strictEqual(yield* write, "b")
+      first.down()
+      const error = yield* Effect.flip(write)
+      assert.strictEqual(second.requests, 1)
+      assert.strictEqual(Outcome.of(error).again, "nowhere")
+    })
+  )
+
+  it.effect(
+    "a defect is a failure, is not tried elsewhere, and comes back as an error with the defect as its cause",
+    () =>
+      Effect.gen(function* () {
+        const bug = new Error("bug")
+        const nodes = [new Node("a", Effect.die(bug)), new Node("b", Effect.die(bug))]
+        const pool = yield* poolOf(nodes)
+        const error = (yield* Effect.flip(pool.execute(ask))) as Call.NoAnswer<Call.Defect>
+        assert.strictEqual(error.causes.length, 1)
+        assert.strictEqual(error.causes[0]!.error.cause, bug)
+        assert.strictEqual(Outcome.of(error).again, "nowhere")
+        const thrown = yield* Effect.flip(
+          pool.execute((): Effect.Effect<string> => {
+            throw bug
+          })
+        )
+        assert.instanceOf(thrown, Call.NoAnswer)
+        assert.strictEqual(
+          pool.inspect().reduce((sum, { failures }) => sum + failures, 0),
+          2
+        )
+        atRest(pool)
+      })
+  )
+
+  it.effect("an upstream that fails at once attracts nothing (LB11)", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b", "c", "d"].map((name) => new Node(name, Effect.as(Effect.sleep("100 millis"), name)))
+      nodes[0]!.answer = Effect.delay(Effect.fail(new Down({ upstream: "a" })), "1 millis")
+      const pool = yield* poolOf(nodes)
+      const workers = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 8 }),
+          () => Effect.forEach(Array.from({ length: 100 }), () => Effect.exit(pool.execute(ask)), { discard: true }),
+          { concurrency: "unbounded", discard: true }
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(workers)
+      assert.isBelow(nodes[0]!.requests, 40)
+    }).pipe(Random.withSeed("lb11"))
+  )
+
+  it.effect("one that hangs is left alone although callers cancel", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("a", Effect.never), new Node("b", Effect.as(Effect.sleep("20 millis"), "b"))]
+      const pool = yield* poolOf(nodes)
+      const impatient = Effect.timeoutOption(pool.execute(ask), "2 seconds")
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 50 }), () => impatient),
+        {
+          startImmediately: true
+        }
+      )
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(calls)
+      assert.isAtMost(nodes[0]!.requests, 2)
+      atRest(pool)
+    }).pipe(Random.withSeed("hang"))
+  )
+})
+
+describe("tiers", () => {
+  it.effect("a later tier is asked for what the earlier one cannot answer", () =>
+    Effect.gen(function* () {
+      const [own, paid] = [new Node("own"), new Node("paid")]
+      const pool = yield* poolOf([paid, own], [1, 0])
+      for (let i = 0; i < 10; i++) assert.strictEqual(yield* pool.execute(ask), "own")
+      own.down()
+      assert.strictEqual(yield* pool.execute(ask), "paid")
+    })
+  )
+
+  it.effect("a hedge stays in the tier it hedges", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("own"), new Node("other"), new Node("paid")]
+      const pool = yield* poolOf(nodes, [0, 0, 1])
+      const call = new Call.Call()
+      const hedge = Effect.provideService(pool.execute(ask), Call.Insist, "hedge")
+      const answers = yield* Effect.provideService(
+        Effect.gen(function* () {
+          return [yield* pool.execute(ask), yield* hedge, (yield* Effect.flip(hedge))._tag]
+        }),
+        Call.Current,
+        call
+      )
+      assert.sameMembers(answers, ["own", "other", "NoAnswer"])
+      assert.strictEqual(nodes[2]!.requests, 0)
+    })
+  )
+})
+
+describe("refusals", () => {
+  it.effect("cost neither an attempt nor budget, and move no counter", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("a", Effect.fail(refused("wait", "1 second"))), new Node("b")]
+      const pool = yield* poolOf(nodes, [0, 1])
+      const call = new Call.Call()
+      call.budget = { deposit: () => {}, charge: () => assert.fail("charged"), withdraw: () => true }
+      assert.strictEqual(yield* Effect.provideService(pool.execute(ask), Call.Current, call), "b")
+      assert.strictEqual(call.sent, 1)
+      const [a] = pool.inspect()
+      assert.deepInclude(a, { asked: 0, failures: 0, neutrals: 0, refusals: 1, failing: 0, latency: 0 })
+      assert.strictEqual(a!.leftOut, "Refused")
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(pool.inspect()[0]!.leftOut)
+    })
+  )
+
+  it.effect("when all refuse, the caller stands in the line that moves first", () =>
+    Effect.gen(function* () {
+      const insists: Array<[string, Call.Insistence]> = []
+      const limited = (name: string, wait: Duration.Input) =>
+        new Node(
+          name,
+          Effect.flatMap(Call.Insist, (insist) => {
+            insists.push([name, insist])
+            return insist === "wait" ? Effect.as(Effect.sleep(wait), name) : Effect.fail(refused("wait", wait))
+          })
+        )
+      const pool = yield* poolOf([limited("slow", "3 seconds"), limited("soon", "2 seconds")])
+      const fiber = yield* Effect.forkChild(JsonRpc.explain(pool.execute(ask)), { startImmediately: true })
+      yield* TestClock.adjust("1999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const { report, value } = yield* Fiber.join(fiber)
+      assert.strictEqual(value, "soon")
+      assert.deepStrictEqual(insists.at(-1), ["soon", "wait"])
+      assert.strictEqual(report.answeredBy, "soon")
+      // The line is not the upstream's latency.
+      assert.strictEqual(pool.inspect().find(({ name }) => name === "soon")!.latency, 0)
+    })
+  )
+
+  it.effect("a wait that does not fit the deadline fails now and says when to come back", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf([new Node("a", Effect.fail(refused("wait", "3 seconds")))])
+      const call = new Call.Call()
+      call.deadline = 2_000
+      const error = yield* Effect.flip(Effect.provideService(pool.execute(ask), Call.Current, call))
+      assert.strictEqual(Duration.toMillis(Outcome.of(error).retryAfter!), 3_000)
+      assert.strictEqual(call.sent, 0)
+    })
+  )
+
+  it.effect("a refusal that neither time nor insistence lifts is not worth another round", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf([new Node("a", Effect.fail(refused())), new Node("b", Effect.fail(refused()))])
+      const error = yield* Effect.flip(pool.execute(ask))
+      assert.strictEqual(Outcome.of(error).again, "nowhere")
+    })
+  )
+})
+
+describe("last resort", () => {
+  /** Refuses as an open breaker does, unless asked as a probe. */
+  const broken = (name: string, probe: Effect.Effect<string, Failing>) => {
+    const node = new Node(name)
+    let probes = 0
+    node.answer = Effect.flatMap(Call.Insist, (insist): Effect.Effect<string, Failing> => {
+      if (insist !== "probe") return Effect.fail(refused("probe", "5 seconds"))
+      probes++
+      return probe
+    })
+    return { node, probes: () => probes }
+  }
+
+  it.effect("when every breaker refuses, one request goes to each upstream until one answers", () =>
+    Effect.gen(function* () {
+      const a = broken("a", Effect.fail(new Down({ upstream: "a" })))
+      const b = broken("b", Effect.succeed("b"))
+      const pool = yield* poolOf([a.node, b.node])
+      assert.strictEqual(yield* pool.execute(ask), "b")
+      assert.isAtMost(a.probes(), 1)
+      assert.strictEqual(b.probes(), 1)
+    })
+  )
+
+  it.effect("the others wait for its outcome and then start over", () =>
+    Effect.gen(function* () {
+      const back = yield* Deferred.make<string, Failing>()
+      const a = broken("a", Deferred.await(back))
+      const pool = yield* poolOf([a.node])
+      const first = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      const others = yield* Effect.forEach(Array.from({ length: 20 }), () =>
+        Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      )
+      yield* TestClock.adjust("10 millis")
+      assert.isTrue(others.every((fiber) => fiber.pollUnsafe() === undefined))
+      assert.strictEqual(a.probes(), 1)
+      a.node.answer = Effect.succeed("closed")
+      yield* Deferred.succeed(back, "probe")
+      assert.strictEqual(yield* Fiber.join(first), "probe")
+      for (const fiber of others) assert.strictEqual(yield* Fiber.join(fiber), "closed")
+      atRest(pool)
+    })
+  )
+
+  it.effect("when the probe fails, those who waited fail without a request of their own", () =>
+    Effect.gen(function* () {
+      const back = yield* Deferred.make<string, Failing>()
+      const a = broken("a", Deferred.await(back))
+      const pool = yield* poolOf([a.node])
+      const fibers = yield* Effect.forEach(Array.from({ length: 5 }), () =>
+        Effect.forkChild(Effect.flip(pool.execute(ask)), { startImmediately: true })
+      )
+      yield* Deferred.fail(back, new Down({ upstream: "a" }))
+      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "NoAnswer")
+      assert.strictEqual(a.probes(), 1)
+    })
+  )
+
+  it.effect("a caller who leaves while waiting leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const a = broken("a", Effect.never)
+      const pool = yield* poolOf([a.node])
+      const probe = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      const waiting = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      yield* Fiber.interrupt(probe)
+      atRest(pool)
+      const next = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      assert.strictEqual(a.probes(), 2)
+      yield* Fiber.interrupt(next)
+    })
+  )
+})
+
+describe("interruption", () => {
+  it.effect("LB2: at every step leaves no request under way", () =>
+    Effect.gen(function* () {
+      const slow = Effect.as(Effect.sleep("20 millis"), "slow")
+      const steps = yield* Interruption.everywhere(
+        Effect.gen(function* () {
+          const nodes = [
+            new Node("a", Effect.andThen(slow, Effect.fail(new Down({ upstream: "a" })))),
+            new Node("b", Effect.fail(refused("wait", "10 millis"))),
+            new Node("c", slow)
+          ]
+          const pool = yield* poolOf(nodes, [0, 1, 2])
+          return { run: pool.execute(ask), check: () => atRest(pool) }
+        })
+      )
+      assert.isAbove(steps, 20)
+    })
+  )
+})
+
+describe("layer", () => {
+  const upstream = <E>(name: string, answer: Effect.Effect<unknown, E>): Layer.Layer<JsonRpc.Upstream<E>> =>
+    Layer.succeed(JsonRpc.upstream<E>())({ name, request: () => answer, inspect: () => ({ name }) })
+
+  const rejected = new JsonRpc.Rejected({
+    upstream: "a",
+    code: 3,
+    message: "execution reverted",
+    data: "0x",
+    kind: "revert",
+    [Outcome.TypeId]: Outcome.verdict({ counts: "success", again: "nowhere" })
+  })
+
+  const request = (method: string) =>
+    Effect.flatMap(JsonRpc.client<any>(), (client) => client.request(JsonRpc.makeRequest(method)))
+
+  it.effect("serves requests, shows every upstream, tells what happens", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* request("eth_chainId"), "0x1")
+      const client = yield* JsonRpc.client<any>()
+      const inspection = client.inspect() as any
+      assert.deepStrictEqual(
+        inspection.upstreams.map(({ name, pool }: any) => [name, pool.tier, pool.asked]),
+        [
+          ["a", 0, 1],
+          ["b", 1, 1]
+        ]
+      )
+    }).pipe(
+      Effect.provide(
+        UpstreamPool.layer([
+          upstream("a", Effect.fail(new Down({ upstream: "a" }))),
+          { upstream: upstream("b", Effect.succeed("0x1")), tier: 1 }
+        ])
+      )
+    )
+  )
+
+  it.effect("a write that may have run is not handed on", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(request("eth_sendRawTransaction")))._tag, "NoAnswer")
+      assert.strictEqual(yield* request("eth_getBalance"), "0x1")
+    }).pipe(
+      Effect.provide(
+        UpstreamPool.layer([
+          upstream("a", Effect.fail(new Down({ upstream: "a" }))),
+          { upstream: upstream("b", Effect.succeed("0x1")), tier: 1 }
+        ])
+      )
+    )
+  )
+
+  it.effect("the chain's own answer passes untouched", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Effect.flip(request("eth_call")), rejected)
+    }).pipe(Effect.provide(UpstreamPool.layer([upstream("a", Effect.fail(rejected))])))
+  )
+
+  it("has exact errors, for tuples and for lists", () => {
+    const a = upstream<Down | JsonRpc.Rejected>("a", Effect.succeed(1))
+    const b = upstream<Refused>("b", Effect.succeed(1))
+    type Of<E> = Layer.Layer<JsonRpc.Client<E>>
+    expectTypeOf(UpstreamPool.layer([a, { upstream: b, weight: 2 }])).toEqualTypeOf<
+      Of<JsonRpc.Rejected | Call.NoAnswer<Down | Refused | Call.Defect>>
+    >()
+    const list = ["a", "b"].map(() => a)
+    expectTypeOf(UpstreamPool.layer(list)).toEqualTypeOf<Of<JsonRpc.Rejected | Call.NoAnswer<Down | Call.Defect>>>()
+    const judge = (_error: Down | Refused | JsonRpc.Rejected) => Outcome.verdict()
+    expectTypeOf(UpstreamPool.layer([a, b], { judge })).toEqualTypeOf<
+      Of<JsonRpc.Rejected | Call.NoAnswer<Down | Refused | Call.Defect>>
+    >()
+    // @ts-expect-error: Refused cannot occur below
+    UpstreamPool.layer([a], { judge: (error) => (error._tag === "Refused" ? Outcome.verdict() : Outcome.verdict()) })
+    // @ts-expect-error: a pool is made of upstreams, not of clients
+    UpstreamPool.layer([UpstreamPool.layer([a])])
+  })
+
+  it("refuses options it cannot use, by name", () => {
+    const a = upstream<Down>("a", Effect.succeed(1))
+    assert.throws(() => UpstreamPool.layer([]), /UpstreamPool\.upstreams takes at least one upstream, got a list/)
+    assert.throws(() => UpstreamPool.layer([a], { decay: -1 }), /UpstreamPool\.decay takes a duration/)
+    assert.throws(() => UpstreamPool.layer([a], { decays: 1 } as never), /UpstreamPool\.decays takes no value/)
+    assert.throws(() => UpstreamPool.layer([{ upstream: a, tier: 1.5 }]), /UpstreamPool\.upstreams\.tier takes a whole/)
+    assert.throws(
+      () => UpstreamPool.layer([{ upstream: a, wieght: 2 } as never]),
+      /UpstreamPool\.upstreams\.wieght takes no/
+    )
+    assert.throws(() => UpstreamPool.make([{ name: "a", upstream: a, weight: 0 }]), /weight takes a number above 0/)
+  })
+})
+
+it.effect("interruption of the upstream itself passes through", () =>
+  Effect.gen(function* () {
+    const pool = yield* poolOf([new Node("a", Effect.interrupt)])
+    const exit = yield* Effect.exit(pool.execute(ask))
+    assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+    assert.strictEqual(pool.inspect()[0]!.neutrals, 1)
+  })
+)
