@@ -80,9 +80,9 @@ export class Call {
   pooled = false
   budget: Budget | undefined = undefined
   /** Upstreams asked in this round. A retry starts a new round. */
-  tried: Array<object> = []
+  tried: Array<object> | undefined = undefined
   /** The last failure of each upstream asked or left out, over all rounds. */
-  readonly failures = new Map<string, unknown>()
+  failures: Map<string, unknown> | undefined = undefined
   /** One attempt is paid for and not yet used: a layer above started it. */
   prepaid = false
   readonly recorder: Recorder | undefined
@@ -151,9 +151,15 @@ export const refund = (call: Call): void => {
 /** Whether something that takes `delay` milliseconds can end before the deadline. */
 export const fits = (call: Call, now: number, delay: number): boolean => now + delay < call.deadline
 
+/** Remembers why an upstream gave no answer. */
+export const fail = (call: Call, upstream: string, error: unknown): void => {
+  call.failures ??= new Map()
+  call.failures.set(upstream, error)
+}
+
 /** One cause for each upstream asked or left out. */
 export const failures = <E = unknown>(call: Call): ReadonlyArray<Failure<E>> =>
-  Array.from(call.failures, ([upstream, error]) => ({ upstream, error: error as E }))
+  call.failures === undefined ? [] : Array.from(call.failures, ([upstream, error]) => ({ upstream, error: error as E }))
 
 /** Records a step of the call, if anybody will read it. */
 export const note = (call: Call, clock: Clock.Clock, step: () => DistributiveOmit<Step, "at">): void => {

@@ -85,9 +85,9 @@ describe("time", () => {
 describe("errors", () => {
   it("NoAnswer names every upstream and its cause", () => {
     const call = new Call.Call()
-    call.failures.set("a", new Error("HTTP 500"))
-    call.failures.set("b", { _tag: "CircuitOpen" })
-    call.failures.set("a", new Error("HTTP 502"))
+    Call.fail(call, "a", new Error("HTTP 500"))
+    Call.fail(call, "b", { _tag: "CircuitOpen" })
+    Call.fail(call, "a", new Error("HTTP 502"))
     const error = new Call.NoAnswer({ causes: Call.failures(call), [Outcome.TypeId]: Outcome.verdict() })
     assert.strictEqual(error.message, "No upstream answered: a: HTTP 502; b: CircuitOpen")
     assert.strictEqual(

@@ -55,12 +55,13 @@ export const tiersOf = <U>(members: ReadonlyArray<Member<U>>): ReadonlyArray<Rea
  */
 export const pick = <U>(
   tiers: ReadonlyArray<ReadonlyArray<Member<U>>>,
-  tried: ReadonlyArray<object>,
+  tried: ReadonlyArray<object> | undefined,
   now: number,
   random: () => number
 ): Member<U> | undefined => {
   for (const tier of tiers) {
-    const candidates = tried.length === 0 ? tier : tier.filter((member) => !tried.includes(member))
+    const candidates =
+      tried === undefined || tried.length === 0 ? tier : tier.filter((member) => !tried.includes(member))
     const member = cheaper(candidates, now, random)
     if (member !== undefined) return member
   }

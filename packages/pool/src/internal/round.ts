@@ -41,9 +41,10 @@ export class Round<U, A, E, R> {
   private readonly call: Call.Call
   private readonly hedging: boolean
   private asked = 0
-  private readonly refusals = new Map<Member<U>, Outcome.Verdict>()
+  /** Who refused, and how. */
+  private refusals: Map<Member<U>, Outcome.Verdict> | undefined = undefined
   /** Who refused and has been asked again, insistently. */
-  private readonly spent = new Set<Member<U>>()
+  private spent: Set<Member<U>> | undefined = undefined
 
   constructor(pool: Ground<U>, job: Job<U, A, E, R>, call: Call.Call, hedging: boolean) {
     this.pool = pool
@@ -54,9 +55,10 @@ export class Round<U, A, E, R> {
 
   /** Asks the next upstream that has not been tried. */
   next(): Effect.Effect<A, Failing<E>, R> {
-    return this.attempt(() => {
-      const member = pick(this.candidates(), this.call.tried, Call.now(this.pool.clock), this.pool.random)
-      if (member !== undefined) this.call.tried.push(member)
+    return this.attempt((now) => {
+      const { call, pool } = this
+      const member = pick(this.candidates(), call.tried, now, pool.random)
+      if (member !== undefined) (call.tried ??= []).push(member)
       return member
     }, "none")
   }
@@ -65,16 +67,16 @@ export class Round<U, A, E, R> {
   private candidates(): ReadonlyArray<ReadonlyArray<Member<U>>> {
     const { tiers } = this.pool
     if (!this.hedging || tiers.length < 2) return tiers
-    return tiers.filter((tier) => tier.some((member) => this.call.tried.includes(member))).slice(0, 1)
+    return tiers.filter((tier) => tier.some((member) => this.call.tried?.includes(member))).slice(0, 1)
   }
 
-  private attempt(choose: () => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {
+  private attempt(choose: (now: number) => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {
     const { call, pool } = this
     let lease: Lease<U> | undefined
     return Effect.suspend((): Effect.Effect<A, Failing<E>, R> => {
-      const member = choose()
-      if (member === undefined) return this.nobodyLeft()
       const now = Call.now(pool.clock)
+      const member = choose(now)
+      if (member === undefined) return this.nobodyLeft()
       if (now >= call.deadline || !Call.spend(call)) return this.giveUp()
       lease = new Lease(member, manner, now)
       if (this.asked > 0) call.budget?.charge(now)
@@ -111,22 +113,22 @@ export class Round<U, A, E, R> {
     if (verdict === undefined) {
       const defect = cause.reasons.find(Cause.isDieReason)
       if (defect === undefined) return Effect.failCause(cause)
-      call.failures.set(member.name, new Call.Defect({ upstream: member.name, cause: defect.defect }))
+      Call.fail(call, member.name, new Call.Defect({ upstream: member.name, cause: defect.defect }))
       return this.giveUp(true)
     }
     const error = lease.error as E
     if (verdict.refused) {
       pool.emit(() => ({ type: "left-out", upstream: member.name, error }))
-      call.failures.set(member.name, error)
-      this.refusals.set(member, verdict)
+      Call.fail(call, member.name, error)
+      ;(this.refusals ??= new Map()).set(member, verdict)
       return lease.manner === "none" ? this.next() : this.allRefused(member)
     }
     this.asked++
     if (this.job.isAnswer(error, verdict)) return Effect.fail(error)
     pool.emit(() => ({ type: "failed", upstream: member.name, error }))
-    call.failures.set(member.name, error)
+    Call.fail(call, member.name, error)
     if (verdict.again === "nowhere" || (!this.job.repeatable && verdict.ran !== "no")) return this.giveUp(true)
-    this.refusals.delete(member)
+    this.refusals?.delete(member)
     return lease.manner === "none" ? this.next() : this.allRefused(member)
   }
 
@@ -139,7 +141,7 @@ export class Round<U, A, E, R> {
    * behind an open breaker as a probe, or wait for the probe of another call. `done` has just had its turn.
    */
   private allRefused(done: Member<U> | undefined): Effect.Effect<A, Failing<E>, R> {
-    if (done !== undefined) this.spent.add(done)
+    if (done !== undefined) (this.spent ??= new Set()).add(done)
     const line = this.shortestLine()
     if (line !== undefined) {
       const { member, wait } = line
@@ -150,8 +152,8 @@ export class Round<U, A, E, R> {
       }))
       return this.attempt(() => member, "wait")
     }
-    const closed = Array.from(this.refusals).filter(([, verdict]) => verdict.insist === "probe")
-    const probe = closed.find(([member]) => !member.probing && !this.spent.has(member))?.[0]
+    const closed = Array.from(this.refusals ?? []).filter(([, verdict]) => verdict.insist === "probe")
+    const probe = closed.find(([member]) => !member.probing && this.spent?.has(member) !== true)?.[0]
     if (probe !== undefined) {
       this.pool.emit(() => ({ type: "last-resort", upstream: probe.name }))
       return this.attempt(() => probe, "probe")
@@ -163,8 +165,8 @@ export class Round<U, A, E, R> {
   private shortestLine(): { readonly member: Member<U>; readonly wait: number } | undefined {
     const now = Call.now(this.pool.clock)
     let best: { readonly member: Member<U>; readonly wait: number } | undefined
-    for (const [member, { insist, retryAfter }] of this.refusals) {
-      if (insist !== "wait" || this.spent.has(member)) continue
+    for (const [member, { insist, retryAfter }] of this.refusals ?? []) {
+      if (insist !== "wait" || this.spent?.has(member) === true) continue
       const wait = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
       if (Call.fits(this.call, now, wait) && (best === undefined || wait < best.wait)) best = { member, wait }
     }
@@ -176,9 +178,9 @@ export class Round<U, A, E, R> {
     Call.note(this.call, this.pool.clock, () => ({ step: "wait", for: 0, why: "another call probes" }))
     return Effect.flatMap(firstAnswer(busy), (answered) => {
       if (!answered) return this.giveUp()
-      this.call.tried = this.call.tried.filter((member) => !this.refusals.has(member as Member<U>))
-      this.refusals.clear()
-      this.spent.clear()
+      this.call.tried = this.call.tried?.filter((member) => this.refusals?.has(member as Member<U>) !== true)
+      this.refusals = undefined
+      this.spent = undefined
       return this.next()
     })
   }
