@@ -1,1 +1,1 @@
-export {}
+export * as ResponseCache from "./ResponseCache.ts"

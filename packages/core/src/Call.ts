@@ -98,11 +98,14 @@ export const Current = Context.Reference<Call | undefined>("~hawser/Call/Current
 })
 
 /**
- * What a layer asks of the one below beyond the ordinary. A pool asks an upstream to `wait` in its queue rather than
- * refuse, or to run as a `probe` although its breaker is open. A hedge asks a pool for an upstream that has not been
- * tried, of the same tier, or for none.
+ * What a layer asks of the one below beyond the ordinary:
+ *
+ * - `wait`: a pool wants an upstream to hold the request in its line rather than refuse it.
+ * - `probe`: a pool wants it to run although the upstream's breaker is open.
+ * - `health`: a check wants to pass an open breaker; if it succeeds, the breaker lets a probe through, no more.
+ * - `hedge`: a hedge wants an upstream that has not been tried, of the same tier, or none.
  */
-export type Insistence = "none" | "wait" | "probe" | "hedge"
+export type Insistence = "none" | "wait" | "probe" | "health" | "hedge"
 
 export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
   defaultValue: () => "none"

@@ -19,6 +19,9 @@ export class InvalidOption extends Data.TaggedError("InvalidOption")<{
   }
 }
 
+/** Stands for a received value that may hold a credential. */
+export const hidden: unique symbol = Symbol("hidden")
+
 /** Reads one option: returns its value or throws {@link InvalidOption}. */
 export type Reader<A> = (option: string, received: unknown) => A
 
@@ -45,92 +48,73 @@ export const reject = (option: string, expected: string, received: unknown): nev
   throw new InvalidOption({ option, expected, received })
 }
 
+/** Makes readers: with `default: undefined` an option may be left out, with another default it has that value then. */
+interface Making<A, In, Bounds> {
+  (bounds: Bounds & { readonly default: undefined }): Reader<A | undefined>
+  (bounds?: Bounds & { readonly default?: In }): Reader<A>
+}
+
+/** `accept` gives the value, or `undefined` if it is none. */
+const making = <A, In, Bounds>(
+  accept: (value: unknown, bounds: Bounds) => A | undefined,
+  expected: (bounds: Bounds) => string
+): Making<A, In, Bounds> =>
+  ((bounds = {} as Bounds & { readonly default?: unknown }) =>
+    (option: string, received: unknown) => {
+      const value = received === undefined ? bounds.default : received
+      if (value === undefined && "default" in bounds) return undefined
+      return accept(value, bounds) ?? reject(option, expected(bounds), received)
+    }) as never
+
+interface Interval {
+  readonly min?: number
+  readonly max?: number
+}
+
 /** A whole number within `[min, max]`. */
-export const integer =
-  <const D extends number | undefined = never>(bounds: {
-    readonly min: number
-    readonly max?: number
-    readonly default?: D
-  }) =>
-  (option: string, received: unknown): number | D => {
-    const value = received === undefined ? bounds.default : received
-    if (value === undefined && "default" in bounds) return value as D
-    const max = bounds.max ?? Number.MAX_SAFE_INTEGER
-    return Number.isInteger(value) && (value as number) >= bounds.min && (value as number) <= max
-      ? (value as number)
-      : reject(option, `a whole number ${interval(bounds.min, bounds.max)}`, received)
-  }
+export const integer = making<number, number, Interval>(
+  (value, { max = Number.MAX_SAFE_INTEGER, min = Number.MIN_SAFE_INTEGER }) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max ? (value as number) : undefined,
+  (bounds) => `a whole number ${within(bounds)}`
+)
 
 /** A finite number within `[min, max]`, or above `above`. */
-export const number =
-  <const D extends number | undefined = never>(bounds: {
-    readonly min?: number
-    readonly above?: number
-    readonly max?: number
-    readonly default?: D
-  }) =>
-  (option: string, received: unknown): number | D => {
-    const value = received === undefined ? bounds.default : received
-    if (value === undefined && "default" in bounds) return value as D
-    const ok =
-      typeof value === "number" &&
-      Number.isFinite(value) &&
-      value >= (bounds.min ?? -Infinity) &&
-      value > (bounds.above ?? -Infinity) &&
-      value <= (bounds.max ?? Infinity)
-    return ok
+export const number = making<number, number, Interval & { readonly above?: number }>(
+  (value, { above = -Infinity, max = Infinity, min = -Infinity }) =>
+    typeof value === "number" && Number.isFinite(value) && value > above && value >= min && value <= max
       ? value
-      : reject(
-          option,
-          bounds.above === undefined
-            ? `a number ${interval(bounds.min ?? -Infinity, bounds.max)}`
-            : `a number above ${bounds.above}${bounds.max === undefined ? "" : ` and at most ${bounds.max}`}`,
-          received
-        )
-  }
+      : undefined,
+  (bounds) =>
+    bounds.above === undefined
+      ? `a number ${within(bounds)}`
+      : `a number above ${bounds.above}${bounds.max === undefined ? "" : ` and at most ${bounds.max}`}`
+)
 
-/** A duration, in milliseconds: `"2 seconds"`, `500` (milliseconds), `Duration.minutes(1)`. */
-export const duration =
-  <const D extends Duration.Input | undefined = never>(bounds?: {
-    /** The least, in milliseconds. One millisecond unless given. */
-    readonly min?: number
-    /** Whether `Infinity` is a value. */
-    readonly infinite?: boolean
-    readonly default?: D
-  }) =>
-  (option: string, received: unknown): number | Extract<D, undefined> => {
-    const value = received === undefined ? bounds?.default : received
-    if (value === undefined && bounds !== undefined && "default" in bounds) return value as Extract<D, undefined>
+/**
+ * A duration, in milliseconds: `"2 seconds"`, `500` (milliseconds), `Duration.minutes(1)`. At least one millisecond
+ * unless `min` says otherwise; `Infinity` only where `infinite` does.
+ */
+export const duration = making<number, Duration.Input, { readonly min?: number; readonly infinite?: boolean }>(
+  (value, { infinite = false, min = 1 }) => {
     const parsed = Duration.fromInput(value as Duration.Input)
     const millis = Option.isSome(parsed) ? Duration.toMillis(parsed.value) : NaN
-    const min = bounds?.min ?? 1
-    const ok = millis >= min && (Number.isFinite(millis) || bounds?.infinite === true)
-    return ok
-      ? millis
-      : reject(
-          option,
-          `a duration of at least ${min} ms${bounds?.infinite === true ? ", or Infinity" : ""} such as "2 seconds"`,
-          received
-        )
-  }
+    return millis >= min && (Number.isFinite(millis) || infinite) ? millis : undefined
+  },
+  ({ infinite = false, min = 1 }) =>
+    `a duration of at least ${min} ms${infinite ? ", or Infinity" : ""} such as "2 seconds"`
+)
 
 /** True or false. */
-export const boolean =
-  <const D extends boolean | undefined = never>(bounds?: { readonly default?: D }) =>
-  (option: string, received: unknown): boolean | D => {
-    const value = received === undefined ? bounds?.default : received
-    if (value === undefined && bounds !== undefined && "default" in bounds) return value as D
-    return typeof value === "boolean" ? value : reject(option, "true or false", received)
-  }
+export const boolean = making<boolean, boolean, object>(
+  (value) => (typeof value === "boolean" ? value : undefined),
+  () => "true or false"
+)
 
 /** A text of at least one character. */
-export const string =
-  <const D extends string | undefined = never>(bounds?: { readonly default?: D }) =>
-  (option: string, received: unknown): string | D => {
-    const value = received === undefined ? bounds?.default : received
-    if (value === undefined && bounds !== undefined && "default" in bounds) return value as D
-    return typeof value === "string" && value.length > 0 ? value : reject(option, "a non-empty string", received)
-  }
+export const string = making<string, string, object>(
+  (value) => (typeof value === "string" && value.length > 0 ? value : undefined),
+  () => "a non-empty string"
+)
 
 /** One of a few words. */
 export const oneOf =
@@ -157,15 +141,14 @@ export const any =
   (_option: string, received: unknown): A | undefined =>
     received as A | undefined
 
-const interval = (min: number, max: number | undefined): string =>
-  max === undefined || max === Number.MAX_SAFE_INTEGER
-    ? `of at least ${min}`
-    : min === -Infinity
-      ? `of at most ${max}`
-      : `from ${min} to ${max}`
+const within = ({ max, min }: Interval): string => {
+  if (max === undefined) return min === undefined ? "of any size" : `of at least ${min}`
+  return min === undefined ? `of at most ${max}` : `from ${min} to ${max}`
+}
 
 // Long or nested values are cut: an error message is not the place for a whole configuration.
 const show = (value: unknown): string => {
+  if (value === hidden) return "something else (not shown, it may hold a key)"
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (typeof value === "number" || typeof value === "boolean" || value == null) return String(value)
   if (typeof value === "bigint") return `${value}n`

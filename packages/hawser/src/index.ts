@@ -1,1 +1,9 @@
-export {}
+export { Breaker } from "@hawser/breaker"
+export { ResponseCache } from "@hawser/cache"
+export { Call, Events, JsonRpc, Options, Outcome } from "@hawser/core"
+export { UpstreamPool } from "@hawser/pool"
+export { Concurrency, RateLimit } from "@hawser/ratelimit"
+export { Budget, Deadline, Fallback, Hedge, Retry, Timeout } from "@hawser/retry"
+export { Chain, Http, Method, RpcError } from "@hawser/rpc"
+export * as Provider from "./Provider.ts"
+export * as Stack from "./Stack.ts"

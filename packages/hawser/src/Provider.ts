@@ -1,0 +1,179 @@
+/**
+ * A client for programs that do not use Effect: an EIP-1193 provider, `request({ method, params })`, over the default
+ * stack, over any layer of a client, or over a client that is already built.
+ */
+import { Call, Events, JsonRpc, Options as Read } from "@hawser/core"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stack from "./Stack.ts"
+
+/** Where answers come from: options of the default stack, a layer of a client, or a client that is shared. */
+export type Source<E = unknown, LE = unknown> = Stack.Options | Layer.Layer<JsonRpc.Client<E>, LE> | JsonRpc.Service<E>
+
+export interface RequestOptions {
+  /** Aborts the request: its socket closes at once, and the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Provider {
+  /**
+   * Asks. Rejects with the chain's own answer (`Rejected`, with `code` and `data`), with `NoAnswer` when no upstream
+   * answered, or with `DeadlineExceeded`.
+   */
+  readonly request: (
+    args: { readonly method: string; readonly params?: ReadonlyArray<unknown> | undefined },
+    options?: RequestOptions
+  ) => Promise<unknown>
+  /** Every upstream, what is known of it, and why it is left out. Before the first request only their names. */
+  readonly status: () => Stack.Status
+  /** Calls `listener` for each event of a layer. Returns the function that stops it. */
+  readonly on: (listener: (event: JsonRpc.Event) => void) => () => void
+  /**
+   * Rejects what is under way and closes every socket. A client that was handed in is not closed, since it is not ours.
+   */
+  readonly close: () => Promise<void>
+  readonly [Symbol.asyncDispose]: () => Promise<void>
+}
+
+/** The provider was closed before, or while, this was asked. */
+export class Closed extends Data.TaggedError("Closed") {
+  override get message(): string {
+    return "the provider is closed"
+  }
+}
+
+/**
+ * Makes a provider. It builds its layers at the first request; a build that failed is tried again at the next. Until
+ * then it holds no socket and no timer, and afterwards only while something is asked.
+ */
+export const make = <E, LE>(source: Source<E, LE>): Provider => new Running(source)
+
+class Running implements Provider {
+  private readonly hub = Events.make<JsonRpc.Event>()
+  private readonly layer: Layer.Layer<JsonRpc.Client<unknown>, unknown> | undefined
+  private readonly names: ReadonlyArray<string>
+  private client: JsonRpc.Service<unknown> | undefined
+  private building: Fiber.Fiber<JsonRpc.Service<unknown>, unknown> | undefined
+  private scope: Scope.Closeable | undefined
+  private closed = false
+  private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()
+
+  constructor(source: Source) {
+    this.names = []
+    if (Layer.isLayer(source)) this.layer = source as Layer.Layer<JsonRpc.Client<unknown>, unknown>
+    else if (isService(source)) this.client = source
+    else {
+      this.layer = Stack.layer(source as Stack.Options)
+      this.names = Stack.names(source as Stack.Options)
+    }
+    if (this.layer !== undefined) this.layer = Layer.provide(this.layer, Layer.succeed(JsonRpc.Observer)(this.hub))
+  }
+
+  readonly request: Provider["request"] = ({ method, params }, options) => {
+    if (typeof method !== "string") return Promise.reject(invalid("request.method", "a string", method))
+    if (params !== undefined && !Array.isArray(params)) {
+      return Promise.reject(invalid("request.params", "a list", params))
+    }
+    const request = JsonRpc.makeRequest(method, params)
+    return this.run(
+      this.client === undefined
+        ? Effect.flatMap(this.build, (client) => client.request(request))
+        : this.client.request(request),
+      options?.signal
+    )
+  }
+
+  readonly status = (): Stack.Status =>
+    this.client === undefined
+      ? { upstreams: this.names.map((name) => ({ name })) }
+      : Stack.status(this.client.inspect())
+
+  readonly on: Provider["on"] = (listener) => this.hub.on(listener)
+
+  readonly close = async (): Promise<void> => {
+    this.closed = true
+    const { building, running, scope } = this
+    await Promise.all(
+      Array.from(building === undefined ? running : [building, ...running], (fiber) =>
+        Effect.runPromise(Fiber.interrupt(fiber))
+      )
+    )
+    if (scope !== undefined) await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close()
+
+  private run<A>(effect: Effect.Effect<A, unknown>, signal: AbortSignal | undefined): Promise<A> {
+    if (this.closed) return Promise.reject(new Closed())
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
+    return new Promise((resolve, reject) => {
+      const fiber = Effect.runFork(effect)
+      const abort = () => {
+        reject(signal!.reason as Error)
+        fiber.interruptUnsafe()
+      }
+      this.running.add(fiber)
+      signal?.addEventListener("abort", abort, { once: true })
+      fiber.addObserver((exit) => {
+        this.running.delete(fiber)
+        signal?.removeEventListener("abort", abort)
+        if (exit._tag === "Success") resolve(exit.value)
+        else reject(this.toError(exit.cause))
+      })
+    })
+  }
+
+  // One build for all who wait for it; a failed one leaves nothing behind, so that the next request starts afresh.
+  private readonly build: Effect.Effect<JsonRpc.Service<unknown>, unknown> = Effect.suspend(() => {
+    if (this.client !== undefined) return Effect.succeed(this.client)
+    const building = (this.building ??= this.start())
+    return Effect.flatten(Fiber.await(building))
+  })
+
+  private start(): Fiber.Fiber<JsonRpc.Service<unknown>, unknown> {
+    const scope = Scope.makeUnsafe()
+    const building = Effect.runFork(
+      Effect.map(Layer.buildWithScope(this.layer!, scope), (context) =>
+        Context.get(context, JsonRpc.client<unknown>())
+      ).pipe(
+        Effect.onExit((exit) =>
+          Effect.suspend(() => {
+            if (exit._tag === "Failure" || this.closed) return Scope.close(scope, exit)
+            this.client = exit.value
+            this.scope = scope
+            return Effect.void
+          })
+        )
+      )
+    )
+    building.addObserver(() => {
+      queueMicrotask(() => {
+        this.building = undefined
+      })
+    })
+    return building
+  }
+
+  private toError(cause: Cause.Cause<unknown>): unknown {
+    const failed = cause.reasons.find(Cause.isFailReason)
+    if (failed !== undefined) return failed.error
+    const died = cause.reasons.find(Cause.isDieReason)
+    if (died !== undefined) return new Call.Defect({ upstream: "", cause: died.defect })
+    return this.closed ? new Closed() : new Call.Defect({ upstream: "", cause: Cause.squash(cause) })
+  }
+}
+
+/** Whether this is a provider of ours, which knows its status and its events. */
+export const isProvider = (source: unknown): source is Provider => source instanceof Running
+
+const isService = (source: Source): source is JsonRpc.Service<unknown> =>
+  typeof source === "object" && source !== null && "request" in source && typeof source.request === "function"
+
+const invalid = (option: string, expected: string, received: unknown): Read.InvalidOption =>
+  new Read.InvalidOption({ option, expected, received })

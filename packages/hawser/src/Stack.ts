@@ -1,0 +1,178 @@
+/**
+ * The whole: every layer, in an order that works, with defaults that work. One file says both.
+ */
+import { Breaker } from "@hawser/breaker"
+import { ResponseCache } from "@hawser/cache"
+import type { JsonRpc } from "@hawser/core"
+import { type Call, Options as Read } from "@hawser/core"
+import { UpstreamPool } from "@hawser/pool"
+import { Concurrency, RateLimit } from "@hawser/ratelimit"
+import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
+import { Chain, Http, Method, type RpcError } from "@hawser/rpc"
+import type * as Duration from "effect/Duration"
+import type * as Layer from "effect/Layer"
+import * as Health from "./internal/health.ts"
+import * as Names from "./internal/names.ts"
+
+/** One upstream: a URL, or a URL with what is particular to it. */
+export interface Upstream {
+  /** `http:` or `https:`. A user and password in it become basic authentication. */
+  readonly url: string | URL
+  /** What it is called in errors, logs and metrics. Default: the URL's host, then `host#2`. */
+  readonly name?: string | undefined
+  /** Lower tiers first; a later tier takes what the earlier ones cannot. Default 0. */
+  readonly tier?: number | undefined
+  /** Its share of the traffic beside others of its tier. Default 1. */
+  readonly weight?: number | undefined
+  /** Sent with every request. Their values appear nowhere. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** What its plan allows. Default: no limit. The pause a `Retry-After` asks for is kept in any case. */
+  readonly rateLimit?: RateLimit.LayerOptions | undefined
+  /** Requests that may be under way at once. Default: no limit. */
+  readonly concurrency?: Concurrency.LayerOptions | undefined
+  /** How long an attempt at this upstream may take, in place of the stack's. */
+  readonly timeout?: Time | false | undefined
+  /** Which methods it serves. Default: all. */
+  readonly methods?: Method.Served | undefined
+}
+
+/** A time, or what a function makes of the request: heavy methods need longer. */
+export type Time = Duration.Input | ((request: JsonRpc.Request) => Duration.Input)
+
+/** Each names a layer and takes its options, or `false` to leave it out. */
+export interface Options {
+  /** Where to ask. A flat list is balanced; `tier` puts some before others. */
+  readonly upstreams: ReadonlyArray<string | URL | Upstream>
+  /** The chain they must be of. Default: that of the first which is verified. */
+  readonly chainId?: number | undefined
+  /** How long a call may take in all. Default 10 seconds; for heavy requests 60. */
+  readonly deadline?: Time | false | undefined
+  /** What is kept, and for how long. Default: what can never change, up to 10,000 answers. */
+  readonly cache?: (ResponseCache.Options & ResponseCache.Routing) | false | undefined
+  /** When to ask again. Default: six attempts, full jitter from 100 ms up to 5 s, half an extra request per call. */
+  readonly retry?: Retry.Options | false | undefined
+  /** When to ask a second upstream before the first has failed. Default: at the 95th percentile, 50 ms to 2 s. */
+  readonly hedge?: Hedge.Options | false | undefined
+  /** How upstreams are compared. */
+  readonly pool?: UpstreamPool.Options | undefined
+  /** When an upstream is left alone. Default: half of at least 20 calls in 10 s failed, or ten in a row. */
+  readonly breaker?: Breaker.Options | false | undefined
+  /** How long one attempt may take. Default 4 seconds; for heavy requests 30. */
+  readonly timeout?: Time | false | undefined
+  /** Asks each upstream for its head now and then. Default: off; health is learned from traffic. */
+  readonly health?: Health.Options | false | undefined
+  /** Rules that come before the built-in ones when an error is classified. */
+  readonly errors?: ReadonlyArray<RpcError.Row> | undefined
+}
+
+/** Why an upstream of the stack gave no answer. */
+export type UpstreamError =
+  | Exclude<Http.HttpError, JsonRpc.Rejected>
+  | Timeout.TimeoutError
+  | Concurrency.ConcurrencyFull
+  | RateLimit.RateLimited
+  | Breaker.CircuitOpen
+  | Chain.WrongChain
+  | Method.NotServed
+
+/** What a client of the stack fails with: the chain's own answer, nobody's answer, or no time left. */
+export type Error = JsonRpc.Rejected | Call.NoAnswer<UpstreamError | Call.Defect> | Call.DeadlineExceeded
+
+/**
+ * The default stack.
+ *
+ * ```ts
+ * const live = Stack.layer({ chainId: 1, upstreams: ["https://a", "https://b"] })
+ * ```
+ *
+ * @throws `InvalidOption` at once.
+ */
+export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
+  const given = read(options)
+  const chain = Chain.make(given.chainId)
+  const upstreams = given.upstreams.map((upstream) => ({
+    upstream: guarded(upstream, given, chain),
+    ...(upstream.tier === undefined ? {} : { tier: upstream.tier }),
+    ...(upstream.weight === undefined ? {} : { weight: upstream.weight })
+  }))
+  return UpstreamPool.layer(upstreams, given.pool).pipe(
+    unless(given.hedge, Hedge.layer),
+    unless(given.retry, Retry.layer),
+    unless(given.cache, (cache) => ResponseCache.layer({ policy: whatNeverChanges, ...cache })),
+    unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline))
+  )
+}
+
+// One upstream with all that guards it, innermost first.
+const guarded = (upstream: Names.Named<Upstream>, stack: Given, chain: Chain.Chain) =>
+  Http.layer({ url: upstream.url, name: upstream.name, headers: upstream.headers, errors: stack.errors }).pipe(
+    unless(upstream.timeout ?? stack.timeout, (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)),
+    unless(upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
+    RateLimit.layer(upstream.rateLimit),
+    unless(stack.breaker, Breaker.layer),
+    Chain.layer(chain),
+    unless(upstream.methods ?? false, (methods) => Method.layer(methods!)),
+    unless(stack.health ?? false, (health) => Health.layer(health!))
+  ) as Layer.Layer<JsonRpc.Upstream<UpstreamError | JsonRpc.Rejected>>
+
+const byWeight =
+  (light: Duration.Input, heavy: Duration.Input) =>
+  (request: JsonRpc.Request): Duration.Input =>
+    Method.weight(request) === "heavy" ? heavy : light
+
+const whatNeverChanges = (
+  request: JsonRpc.Request
+): { readonly ttl: (value: unknown) => number | undefined } | undefined =>
+  Method.isImmutable(request) ? { ttl: (value) => (value === null ? undefined : Infinity) } : undefined
+
+/** Applies a layer, unless it is switched off. The types are those of the whole stack, switched off or not. */
+const unless =
+  <O>(option: O | false | undefined, layer: (option: O | undefined) => (self: never) => unknown) =>
+  <L>(self: L): L =>
+    option === false ? self : (layer(option)(self as never) as L)
+
+type Given = ReturnType<typeof read>
+
+const read = (options: Options) => {
+  const given = Read.read("Stack", options, {
+    upstreams: Names.upstreams,
+    chainId: Read.integer({ min: 1, default: undefined }),
+    deadline: Read.any<Options["deadline"]>(),
+    cache: Read.any<Options["cache"]>(),
+    retry: Read.any<Options["retry"]>(),
+    hedge: Read.any<Options["hedge"]>(),
+    pool: Read.any<Options["pool"]>(),
+    breaker: Read.any<Options["breaker"]>(),
+    timeout: Read.any<Options["timeout"]>(),
+    health: Read.any<Options["health"]>(),
+    errors: Read.any<Options["errors"]>()
+  })
+  return given
+}
+
+/** The names of the upstreams, as they appear in errors and snapshots. */
+export const names = (options: Options): ReadonlyArray<string> => read(options).upstreams.map(({ name }) => name)
+
+/** A snapshot of a stack. What a layer shows of itself is there if the layer is. */
+export interface Status {
+  readonly upstreams: ReadonlyArray<UpstreamStatus>
+  readonly hedge?: Hedge.Inspection
+  readonly retry?: Retry.Inspection
+  readonly cache?: ResponseCache.Inspection
+  readonly deadline?: Deadline.Inspection
+}
+
+export interface UpstreamStatus {
+  readonly name: string
+  readonly pool?: UpstreamPool.MemberInspection
+  readonly chain?: Chain.Inspection
+  readonly breaker?: Breaker.Inspection
+  readonly rateLimit?: RateLimit.Inspection
+  readonly concurrency?: Concurrency.Inspection
+  readonly timeout?: Timeout.Inspection
+  readonly health?: Health.Inspection
+  readonly http?: Http.Inspection
+}
+
+/** Reads a snapshot as that of a stack. */
+export const status = (inspection: JsonRpc.Inspection): Status => ({ upstreams: [], ...inspection })

@@ -1,0 +1,228 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FaultyNode, Scenario } from "@hawser/testkit"
+import { Effect, Fiber, Layer, Random } from "effect"
+import { Call, JsonRpc, Options, Provider, Stack } from "hawser"
+
+const blockNumber = { method: "eth_blockNumber" }
+
+/** A provider over faulty nodes, closed with the scope. */
+const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options: Partial<Stack.Options> = {}) =>
+  Effect.gen(function* () {
+    const nodes = yield* Effect.forEach(scenarios, (scenario) => FaultyNode.make({ scenario }))
+    const provider = yield* Effect.acquireRelease(
+      Effect.sync(() => Provider.make({ upstreams: nodes.map(({ url }) => url), ...options })),
+      (provider) => Effect.promise(() => provider.close())
+    )
+    return { nodes, provider, ask: (args = blockNumber) => Effect.promise(() => provider.request(args)) }
+  })
+
+const rejected = (promise: Promise<unknown>) =>
+  Effect.promise(() =>
+    promise.then(
+      () => assert.fail("resolved"),
+      (error: unknown) => error
+    )
+  )
+
+describe("request", () => {
+  it.live("resolves with the result", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* over([Scenario.healthy])
+      assert.strictEqual(yield* ask(), "0x3e8")
+    })
+  )
+
+  it.live("rejects with the chain's own answer, with code and data", () =>
+    Effect.gen(function* () {
+      const { nodes, provider } = yield* over([Scenario.error(3, "execution reverted", { data: "0x1234" })])
+      const error = yield* rejected(provider.request({ method: "eth_call", params: [{}, "latest"] }))
+      assert.instanceOf(error, JsonRpc.Rejected)
+      assert.deepInclude(error, { code: 3, data: "0x1234" })
+      assert.strictEqual(nodes[0]!.count("eth_call"), 1)
+    })
+  )
+
+  it.live("rejects with one cause for each upstream", () =>
+    Effect.gen(function* () {
+      const { provider } = yield* over([Scenario.status(500), Scenario.drop], { retry: false })
+      const error = yield* rejected(provider.request(blockNumber))
+      assert.instanceOf(error, Call.NoAnswer)
+      assert.strictEqual(error.causes.length, 2)
+    })
+  )
+
+  it.live("rejects with the signal's reason at once, and closes the socket", () =>
+    Effect.gen(function* () {
+      const { nodes, provider } = yield* over([Scenario.hang])
+      const controller = new AbortController()
+      const promise = provider.request(blockNumber, { signal: controller.signal })
+      yield* nodes[0]!.until((node) => node.requests.length === 1)
+      const reason = new Error("enough")
+      controller.abort(reason)
+      assert.strictEqual(yield* rejected(promise), reason)
+      yield* nodes[0]!.until(({ connections }) => connections.open === 0)
+      assert.strictEqual(yield* rejected(provider.request(blockNumber, { signal: controller.signal })), reason)
+      assert.strictEqual(nodes[0]!.count(), 1)
+    })
+  )
+
+  it.live("refuses what is no request", () =>
+    Effect.gen(function* () {
+      const { provider } = yield* over([Scenario.healthy])
+      const noMethod = yield* rejected(provider.request({} as never))
+      assert.strictEqual((noMethod as Error).message, "request.method takes a string, got undefined")
+      const noList = yield* rejected(provider.request({ method: "eth_call", params: {} as never }))
+      assert.strictEqual((noList as Error).message, "request.params takes a list, got a record")
+    })
+  )
+
+  it.live("a user's function that throws is an error of ours, with what it threw as the cause", () =>
+    Effect.gen(function* () {
+      const bug = new Error("bug")
+      const { provider } = yield* over([Scenario.healthy], {
+        cache: {
+          policy: () => {
+            throw bug
+          }
+        }
+      })
+      const error = yield* rejected(provider.request(blockNumber))
+      assert.instanceOf(error, Call.Defect)
+      assert.strictEqual(error.cause, bug)
+    })
+  )
+})
+
+describe("life", () => {
+  it.live("nothing happens before the first request, and a hundred providers cost nothing", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make()
+      const providers = Array.from({ length: 100 }, () => Provider.make({ upstreams: [node.url] }))
+      assert.deepStrictEqual(providers[0]!.status(), { upstreams: [{ name: `127.0.0.1:${node.port}` }] })
+      assert.strictEqual(node.connections.total, 0)
+    })
+  )
+
+  it.live("closing rejects what is under way and closes every socket; nothing is asked afterwards", () =>
+    Effect.gen(function* () {
+      const { nodes, provider } = yield* over([Scenario.hang])
+      const promise = rejected(provider.request(blockNumber))
+      yield* nodes[0]!.until((node) => node.requests.length === 1)
+      const ended = yield* Effect.forkChild(promise, { startImmediately: true })
+      yield* Effect.promise(() => provider.close())
+      assert.instanceOf(yield* Fiber.join(ended), Provider.Closed)
+      yield* nodes[0]!.until(({ connections }) => connections.open === 0)
+      assert.instanceOf(yield* rejected(provider.request(blockNumber)), Provider.Closed)
+      yield* Effect.promise(() => provider.close())
+    })
+  )
+
+  it.live("a build that failed is tried again", () =>
+    Effect.gen(function* () {
+      let builds = 0
+      const layer = Layer.unwrap(
+        Effect.suspend(() =>
+          ++builds === 1
+            ? Effect.fail(new Error("not yet"))
+            : Effect.succeed(
+                Layer.succeed(JsonRpc.client<never>())({
+                  name: "x",
+                  request: () => Effect.succeed(7),
+                  inspect: () => ({ name: "x" })
+                })
+              )
+        )
+      )
+      const provider = Provider.make(layer)
+      assert.strictEqual(((yield* rejected(provider.request(blockNumber))) as Error).message, "not yet")
+      const answers = yield* Effect.promise(() => Promise.all([1, 2, 3].map(() => provider.request(blockNumber))))
+      assert.deepStrictEqual(answers, [7, 7, 7])
+      assert.strictEqual(builds, 2)
+    })
+  )
+
+  it.live("a shared client is not closed", () =>
+    Effect.gen(function* () {
+      const client = {
+        name: "shared",
+        request: () => Effect.succeed("0x1"),
+        inspect: () => ({ name: "shared" })
+      }
+      const provider = Provider.make(client)
+      assert.strictEqual(yield* Effect.promise(() => provider.request(blockNumber)), "0x1")
+      yield* Effect.promise(() => provider.close())
+      assert.strictEqual(yield* client.request(), "0x1")
+    })
+  )
+})
+
+describe("status and events", () => {
+  it.live("show every upstream and why it is left out", () =>
+    Effect.gen(function* () {
+      const { ask, provider } = yield* over([Scenario.status(429, { retryAfter: "30 seconds" }), Scenario.healthy])
+      const events: Array<JsonRpc.Event> = []
+      const off = provider.on((event) => events.push(event))
+      // Until the throttled one has had its turn.
+      while (provider.status().upstreams[0]?.rateLimit?.pausedFor === undefined) yield* ask()
+      for (let i = 0; i < 20 && provider.status().upstreams[0]!.rateLimit!.pausedFor === 0; i++) yield* ask()
+      const [bad, good] = provider.status().upstreams
+      assert.isAbove(bad!.rateLimit!.pausedFor, 25_000)
+      assert.isAtLeast(good!.pool!.successes, 1)
+      assert.include(
+        events.map(({ type }) => type),
+        "paused"
+      )
+      off()
+    }).pipe(Random.withSeed("status"))
+  )
+})
+
+describe("options", () => {
+  const refused = (options: unknown): string => {
+    try {
+      Provider.make(options as Stack.Options)
+    } catch (error) {
+      assert.instanceOf(error, Options.InvalidOption)
+      return error.message
+    }
+    return "taken"
+  }
+
+  it("are checked at construction, by name", () => {
+    const upstreams = ["http://a.example"]
+    assert.match(refused({}), /^Stack\.upstreams takes a list of at least one URL or upstream, got undefined/)
+    assert.match(refused({ upstreams: [] }), /^Stack\.upstreams takes a list of at least one/)
+    assert.match(refused({ upstreams: ["a.example/key123"] }), /^Stack\.upstreams\[0\] takes an http: or https: URL/)
+    assert.notInclude(refused({ upstreams: ["a.example/key123"] }), "key123")
+    assert.match(refused({ upstreams: [{ uri: "x" }] }), /^Stack\.upstreams\[0\]\.uri takes no value/)
+    assert.match(refused({ upstreams: [{ url: "http://a", tier: -1 }] }), /^Stack\.upstreams\[0\]\.tier takes a whole/)
+    assert.match(
+      refused({ upstreams, retries: 3 }),
+      /^Stack\.retries takes no value: the options are upstreams, chainId/
+    )
+    assert.match(refused({ upstreams, chainId: "1" }), /^Stack\.chainId takes a whole number/)
+    assert.match(refused({ upstreams, deadline: "soon" }), /^Deadline\.limit takes a duration/)
+    assert.match(refused({ upstreams, breaker: { rate: 2 } }), /^Breaker\.rate takes a number/)
+    assert.match(refused({ upstreams, hedge: { quantil: 0.9 } }), /^Hedge\.quantil takes no value/)
+    assert.match(refused({ upstreams, health: { every: 0 } }), /^Stack\.health\.every takes a duration/)
+    assert.match(refused({ upstreams: [{ url: "http://a", methods: { include: "x" } }] }), /^Method\.include takes/)
+    assert.strictEqual(
+      refused({ upstreams, breaker: false, retry: false, cache: false, hedge: false, deadline: false }),
+      "taken"
+    )
+  })
+
+  it("upstreams are named after their hosts, or as told", () => {
+    assert.deepStrictEqual(
+      Stack.names({
+        upstreams: [
+          "https://u:p@eth.example/key1",
+          new URL("https://eth.example/key2"),
+          { url: "https://other.example", name: "mine" },
+          { url: "https://eth.example" }
+        ]
+      }),
+      ["eth.example", "eth.example#2", "mine", "eth.example#3"]
+    )
+  })
+})
