@@ -1,1 +1,1 @@
-export {}
+export * as Breaker from "./Breaker.ts"
