@@ -70,7 +70,10 @@ export interface Report {
 
 /** The mutable record. Read and written by layers; applications only see its {@link Report}. */
 export class Call {
-  /** When the caller stops waiting, in milliseconds on the monotonic clock. Only ever lowered by layers. */
+  /**
+   * When the caller stops waiting, in milliseconds on the monotonic clock. Layers only ever lower it, except whoever opened
+   * the call: work shared by several callers lasts until the last of them stops waiting.
+   */
   deadline: number = Infinity
   /** Requests that may still be sent; `undefined` until a layer has said. */
   attempts: number | undefined = undefined
@@ -110,6 +113,12 @@ export type Insistence = "none" | "wait" | "probe" | "health" | "hedge"
 export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
   defaultValue: () => "none"
 })
+
+/**
+ * A scope whose requests all go to one upstream: the nonce, the estimate and the send of one transaction, say. It moves to
+ * another only when that one fails.
+ */
+export const Sticky = Context.Reference<string | undefined>("~hawser/Call/Sticky", { defaultValue: () => undefined })
 
 /** Runs `f` with the call this fiber works for, or opens one around it. */
 export const use = <A, E, R>(

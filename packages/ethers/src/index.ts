@@ -1,1 +1,1 @@
-export {}
+export { HawserProvider, type Options, type Source } from "./HawserProvider.ts"

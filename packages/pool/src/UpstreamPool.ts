@@ -11,17 +11,29 @@
  * allows; when only open breakers are left, it sends one request to each as a probe while other callers wait for its
  * outcome, so that the first call after an outage succeeds.
  */
-import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import type { Outcome } from "@hawser/core"
+import { Call, Events, JsonRpc, Options as Read } from "@hawser/core"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import { Member, tiersOf } from "./internal/members.ts"
-import { type Event as RoundEvent, Round } from "./internal/round.ts"
+import type { Member, Spec } from "./internal/member.ts"
+import type { Disagreement } from "./internal/quorum.ts"
+import { Ballot, type Group, poll } from "./internal/quorum.ts"
+import { Roster } from "./internal/roster.ts"
+import { type Event as RoundEvent, type Failing, type Job, Round } from "./internal/round.ts"
+import { readMember, readMembers, readOptions, type Settings } from "./internal/settings.ts"
+
+export { Disagreement, type Group } from "./internal/quorum.ts"
 
 export interface Options<in E = any> {
+  /**
+   * `latency` (default): the cheaper of two drawn at random, cost being latency, failures and requests under way.
+   * `weight`: in turn, in proportion to their weights, whatever they cost.
+   */
+  readonly balance?: "latency" | "weight" | undefined
   /**
    * How fast the averages of latency and of failures forget: the time in which they fall to a third (1/e) while nothing
    * else is seen. Default 10 seconds.
@@ -29,8 +41,38 @@ export interface Options<in E = any> {
   readonly decay?: Duration.Input | undefined
   /** What an upstream that fails every request costs, as latency. Default 5 seconds. */
   readonly penalty?: Duration.Input | undefined
+  /**
+   * A tier keeps all traffic while its share of upstreams in order, times this, is at least one; below that the rest
+   * goes to the next tier first. Default 1.4: from two thirds up, everything.
+   */
+  readonly overflow?: number | undefined
+  /** The time over which an upstream that is new, or back, takes up its share, from a tenth on. Default 0: at once. */
+  readonly slowStart?: Duration.Input | undefined
+  /** Puts upstreams aside that fail; for those that have no breaker of their own. Default `false`. */
+  readonly ejection?: Ejection | boolean | undefined
+  /** Ignores ejections while less than this share of the upstreams is left. From 0 (never) to 1. Default 0.5. */
+  readonly panic?: number | undefined
   /** What an error means, where its own verdict is not to be followed. */
   readonly judge?: ((error: E) => Outcome.Verdict) | undefined
+}
+
+export interface Ejection {
+  /** Failures in a row that eject. Default 5. */
+  readonly consecutive?: number | undefined
+  /** The share of failures that ejects. Default 0.5. */
+  readonly rate?: number | undefined
+  /** Requests within one to two `interval`s before the share counts. Default 20. */
+  readonly minimum?: number | undefined
+  /** Default 10 seconds. */
+  readonly interval?: Duration.Input | undefined
+  /** How long the first ejection lasts; the k-th in a row lasts k times as long. Default 30 seconds. */
+  readonly base?: Duration.Input | undefined
+  /** The longest. Default 5 minutes. */
+  readonly max?: Duration.Input | undefined
+  /** The share by which an ejection may be longer, at random. Default 0.1. */
+  readonly jitter?: number | undefined
+  /** The share of the upstreams that may be out at once; one may in any case, the last never. Default 0.5. */
+  readonly share?: number | undefined
 }
 
 /** One upstream as a pool takes it. */
@@ -50,6 +92,8 @@ export interface MemberInspection {
   readonly tier: number
   readonly weight: number
   readonly inflight: number
+  /** Why nothing is sent to it at present: `refused`, `ejected` or `draining`. */
+  readonly out: "refused" | "ejected" | "draining" | undefined
   /** Milliseconds an answer is expected to take. */
   readonly latency: number
   /** The share of requests that fail, from 0 to 1. */
@@ -66,18 +110,55 @@ export interface MemberInspection {
   readonly lastError: string | undefined
 }
 
-export interface UpstreamPool<out U> {
+/** What one execution asks for. */
+export interface Execution {
+  /** Whether it may run twice. Default true. What must not is handed on only where it provably did not run. */
+  readonly repeatable?: boolean | undefined
+  /** All executions of one scope go to one upstream, and to another only when that one fails. Default: core's `Call.Sticky`. */
+  readonly scope?: string | undefined
+}
+
+export interface Quorum<in A = any> {
+  /** How many upstreams are asked at once. */
+  readonly of: number
+  /** How many must give the same answer. */
+  readonly agree: number
+  /** When two answers are the same. Default: when their JSON is. */
+  readonly equal?: ((a: A, b: A) => boolean) | undefined
+}
+
+/** One upstream as `make` and `set` take it. */
+export interface Upstreams<out U> extends MemberOptions {
+  readonly name: string
+  readonly upstream: U
+}
+
+export interface UpstreamPool<in out U> {
   /**
    * Asks one upstream after another until one answers.
    *
    * An error whose verdict is "nowhere" and not a failure is an answer and is returned as it is; any other ends, when no
-   * upstream is left, in `NoAnswer` with one cause for each. An effect that must not run twice (`repeatable: false`) is
-   * handed on only where the upstream provably did not run it.
+   * upstream is left, in `NoAnswer` with one cause for each.
    */
   readonly execute: <A, E, R>(
     ask: (upstream: U) => Effect.Effect<A, E, R>,
-    options?: { readonly repeatable?: boolean | undefined }
+    options?: Execution
   ) => Effect.Effect<A, E | Call.NoAnswer<E | Call.Defect>, R>
+  /**
+   * Asks several upstreams at once until enough give the same answer. The rest is interrupted. An upstream that fails is
+   * replaced by another, as in `execute`; each place is a call of its own, with attempts of its own.
+   */
+  readonly quorum: <A, E, R>(
+    ask: (upstream: U) => Effect.Effect<A, E, R>,
+    options: Quorum<A>
+  ) => Effect.Effect<A, E | Disagreement | Call.NoAnswer<E | Call.Defect>, R>
+  /**
+   * Replaces the upstreams. One that stays (the same name, upstream, tier and weight) keeps what is known of it; requests
+   * to one that goes end as they will.
+   */
+  readonly set: (upstreams: ReadonlyArray<Upstreams<U>>) => Effect.Effect<void>
+  /** Sends nothing more to an upstream, and waits until what is under way there has ended. */
+  readonly drain: (name: string) => Effect.Effect<void>
   readonly inspect: () => ReadonlyArray<MemberInspection>
   readonly events: Events.Events<Event>
 }
@@ -94,17 +175,19 @@ export interface UpstreamPool<out U> {
  * ```
  */
 export const make = <U, E = any>(
-  members: ReadonlyArray<{ readonly name: string; readonly upstream: U } & MemberOptions>,
+  upstreams: ReadonlyArray<Upstreams<U>>,
   options?: Options<E>
 ): Effect.Effect<UpstreamPool<U>> => {
-  const settings = read(options)
-  const specs = members.map((member) => readMember(member))
-  if (specs.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", members)
-  return Effect.sync(() => Events.make<Event>()).pipe(
-    Effect.flatMap((events) =>
-      Effect.map(build(specs, settings, events), (pool) => ({ execute: pool.execute, inspect: pool.inspect, events }))
-    )
-  )
+  const settings = readOptions(options)
+  const specs = readMembers(upstreams)
+  return Effect.suspend(() => {
+    const events = Events.make<Event>()
+    return Effect.map(build(specs, settings, events), ({ run, ...pool }) => ({
+      ...pool,
+      execute: (ask, options) => run({ ask, repeatable: options?.repeatable ?? true, isAnswer, scope: options?.scope }),
+      events
+    }))
+  })
 }
 
 type UpstreamLayer = Layer.Layer<JsonRpc.Upstream<any>, any, any>
@@ -130,7 +213,7 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
   Layer.Error<LayerOf<Us[number]>>,
   Layer.Services<LayerOf<Us[number]>>
 > => {
-  const settings = read(options)
+  const settings = readOptions(options)
   if (upstreams.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", upstreams)
   const specs = upstreams.map((given: Upstream) => readMember("upstream" in given ? given : { upstream: given }))
   return Layer.effect(JsonRpc.client<any>())(
@@ -147,7 +230,12 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
       return {
         name: "pool",
         request: (request: JsonRpc.Request) =>
-          pool.run((upstream) => upstream.request(request), request.nature === "read", isRejected),
+          pool.run({
+            ask: (upstream) => upstream.request(request),
+            repeatable: request.nature === "read",
+            isAnswer: isRejected,
+            scope: undefined
+          }),
         inspect: () => ({
           name: "pool",
           upstreams: pool.inspect().map((pool, i) => ({ ...members[i]!.upstream.inspect(), pool }))
@@ -162,66 +250,111 @@ export type ClientError<E> = Extract<E, JsonRpc.Rejected> | Call.NoAnswer<Exclud
 
 const isRejected = (error: unknown): boolean => error instanceof JsonRpc.Rejected
 
-const isFinal = (_error: unknown, verdict: Outcome.Verdict): boolean =>
+const isAnswer = (_error: unknown, verdict: Outcome.Verdict): boolean =>
   verdict.again === "nowhere" && verdict.counts !== "failure"
 
-const read = (options: unknown) =>
-  Read.read("UpstreamPool", options, {
-    decay: Read.duration({ default: "10 seconds" }),
-    penalty: Read.duration({ default: "5 seconds" }),
-    judge: Read.fn<(error: any) => Outcome.Verdict>({ default: Outcome.of })
-  })
-
-const readMember = <U>(member: { readonly upstream: U }) =>
-  Read.read("UpstreamPool.upstreams", member, {
-    name: Read.string({ default: "upstream" }),
-    upstream: Read.any<U>(),
-    tier: Read.integer({ min: 0, default: 0 }),
-    weight: Read.number({ above: 0, default: 1 })
-  }) as { readonly name: string; readonly upstream: U; readonly tier: number; readonly weight: number }
-
-const build = <U>(
-  specs: ReadonlyArray<{ readonly name: string; readonly upstream: U; readonly tier: number; readonly weight: number }>,
-  settings: ReturnType<typeof read>,
-  events: Events.Sink<Event>
-) =>
+const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Events.Sink<Event>) =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
-    const random = yield* Random.Random
-    const members = specs.map((spec) => new Member(spec, settings))
-    const ground = {
-      clock,
-      random: () => random.nextDoubleUnsafe(),
-      tiers: tiersOf(members),
-      judge: settings.judge,
-      emit: (event: () => Event) => {
-        if (events.active) events.emit(event())
-      }
+    const source = yield* Random.Random
+    const random = () => source.nextDoubleUnsafe()
+    const roster = new Roster<U>(settings)
+    roster.set(specs, Call.now(clock))
+    const { judge } = settings
+    const emit = (event: () => Event) => {
+      if (events.active) events.emit(event())
     }
-    const run = <A, E, R>(
-      ask: (upstream: U) => Effect.Effect<A, E, R>,
-      repeatable: boolean,
-      isAnswer: (error: E, verdict: Outcome.Verdict) => boolean
-    ): Effect.Effect<A, E | Call.NoAnswer<E | Call.Defect>, R> =>
+    const ground = { clock, random, roster, judge, emit }
+
+    const run = <A, E, R>(job: Job<U, A, E, R>): Effect.Effect<A, Failing<E>, R> =>
       Call.use((call, fiber) => {
         call.pooled = true
-        return new Round(ground, { ask, repeatable, isAnswer }, call, fiber.getRef(Call.Insist) === "hedge").next()
+        const scope = job.scope ?? fiber.getRef(Call.Sticky)
+        const hedging = fiber.getRef(Call.Insist) === "hedge"
+        return new Round(ground, scope === undefined ? job : { ...job, scope }, call, hedging).next()
       })
+
+    const quorum = <A, E, R>(ask: (upstream: U) => Effect.Effect<A, E, R>, options: Quorum<A>) => {
+      const { agree, equal = sameJson, of } = options
+      Read.integer({ min: 1 })("UpstreamPool.quorum.of", of)
+      Read.integer({ min: 1, max: of })("UpstreamPool.quorum.agree", agree)
+      const nameOf = (upstream: U) => roster.members.find((member) => member.upstream === upstream)?.name ?? ""
+      const ballot = run<Ballot, E | Ballot, R>({
+        ask: (upstream) =>
+          Effect.matchEffect(ask(upstream), {
+            onSuccess: (value) => Effect.succeed(new Ballot(nameOf(upstream), { value })),
+            onFailure: (error) =>
+              Effect.fail(isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
+          }),
+        repeatable: true,
+        isAnswer: (error) => error instanceof Ballot,
+        scope: undefined
+      })
+      const alike = (a: Group["answer"], b: Group["answer"]) =>
+        "value" in a && "value" in b
+          ? equal(a.value as A, b.value as A)
+          : "error" in a && "error" in b && sameError(a.error, b.error)
+      return Effect.flatMap(poll(ballot as Effect.Effect<Ballot, Failing<E> | Ballot, R>, of, agree, alike), (group) =>
+        "value" in group.answer ? Effect.succeed(group.answer.value as A) : Effect.fail(group.answer.error as E)
+      )
+    }
+
     return {
       run,
-      execute: <A, E, R>(
-        ask: (upstream: U) => Effect.Effect<A, E, R>,
-        options?: { readonly repeatable?: boolean | undefined }
-      ) => run(ask, options?.repeatable ?? true, isFinal),
-      inspect: () => members.map((member) => inspectMember(member, Call.now(clock)))
+      quorum,
+      set: (upstreams: ReadonlyArray<Upstreams<U>>) =>
+        Effect.suspend(() => {
+          const specs = readMembers(upstreams)
+          return Effect.sync(() => roster.set(specs, Call.now(clock)))
+        }),
+      drain: (name: string) =>
+        Effect.suspend(() => {
+          const member = roster.members.find((member) => member.name === name)
+          if (member === undefined) return Effect.void
+          member.draining = true
+          return idle(member)
+        }),
+      inspect: () => roster.members.map((member) => inspectMember(member, roster, Call.now(clock)))
     }
   })
 
-const inspectMember = (member: Member<unknown>, now: number): MemberInspection => ({
+/** Ends when nothing is under way at a member. */
+const idle = (member: Member<unknown>): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (member.load.inflight === 0) return resume(Effect.void)
+    const listener = () => {
+      if (member.load.inflight > 0) return
+      member.settled.delete(listener)
+      resume(Effect.void)
+    }
+    member.settled.add(listener)
+    return Effect.sync(() => void member.settled.delete(listener))
+  })
+
+const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
+
+// Wording differs between nodes that mean the same: two reverts agree when their data do.
+const sameError = (a: unknown, b: unknown): boolean => sameJson(essence(a), essence(b))
+
+const essence = (error: unknown): unknown =>
+  error instanceof JsonRpc.Rejected
+    ? [error.kind, error.data ?? null]
+    : error instanceof Error
+      ? [error.name, error.message]
+      : error
+
+const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): MemberInspection => ({
   name: member.name,
   tier: member.tier,
   weight: member.weight,
   inflight: member.load.inflight,
+  out: roster.isEligible(member, now)
+    ? undefined
+    : member.draining
+      ? "draining"
+      : member.isEjected(now)
+        ? "ejected"
+        : "refused",
   latency: member.load.latency,
   failing: member.load.failing,
   cost: member.cost(now),
@@ -230,6 +363,6 @@ const inspectMember = (member: Member<unknown>, now: number): MemberInspection =
   failures: member.failures,
   neutrals: member.neutrals,
   refusals: member.refusals,
-  leftOut: member.leftOut !== undefined && now < member.leftOut.until ? Call.summary(member.leftOut.error) : undefined,
+  leftOut: member.refuses(now) ? Call.summary(member.leftOut!.error) : undefined,
   lastError: member.lastError === undefined ? undefined : Call.summary(member.lastError)
 })

@@ -381,6 +381,134 @@ describe("last resort", () => {
   )
 })
 
+describe("scopes", () => {
+  it.effect("all of one scope go to one upstream, and move only when it fails", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b", "c"].map((name) => new Node(name))
+      const pool = yield* poolOf(nodes)
+      const nonce = pool.execute(ask, { scope: "tx 7" })
+      const first = yield* nonce
+      for (let i = 0; i < 20; i++) assert.strictEqual(yield* nonce, first)
+      nodes.find(({ name }) => name === first)!.down()
+      const second = yield* Effect.provideService(pool.execute(ask), Call.Sticky, "tx 7")
+      assert.notStrictEqual(second, first)
+      for (const node of nodes) node.answer = Effect.succeed(node.name)
+      for (let i = 0; i < 20; i++) assert.strictEqual(yield* nonce, second)
+    })
+  )
+})
+
+describe("quorum", () => {
+  const says = (name: string, value: string) => new Node(name, Effect.succeed(value))
+
+  it.effect("returns what enough upstreams agree on, and interrupts the rest", () =>
+    Effect.gen(function* () {
+      const hanging = new Node("c", Effect.never)
+      const pool = yield* poolOf([says("a", "1"), says("b", "1"), hanging])
+      assert.strictEqual(yield* pool.quorum(ask, { of: 3, agree: 2 }), "1")
+      assert.strictEqual(hanging.requests, 1)
+      atRest(pool)
+    })
+  )
+
+  it.effect("a failure is made good by another upstream", () =>
+    Effect.gen(function* () {
+      const nodes = [says("a", "1"), new Node("b").down(), says("c", "1")]
+      const pool = yield* poolOf(nodes)
+      assert.strictEqual(yield* pool.quorum(ask, { of: 2, agree: 2 }), "1")
+      assert.isTrue(nodes.every(({ requests }) => requests <= 1))
+    })
+  )
+
+  it.effect("says who said what when they disagree", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf([says("a", "1"), says("b", "2"), says("c", "3")])
+      const error = yield* Effect.flip(pool.quorum(ask, { of: 3, agree: 2 }))
+      assert.instanceOf(error, UpstreamPool.Disagreement)
+      assert.strictEqual(error.groups.length, 3)
+      assert.sameMembers(
+        error.groups.flatMap(({ upstreams }) => upstreams),
+        ["a", "b", "c"]
+      )
+    })
+  )
+
+  it.effect("an answer that is an error counts, too; equality is the user's", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf(["a", "b"].map((name) => new Node(name, Effect.fail(new Reverted()))))
+      assert.instanceOf(yield* Effect.flip(pool.quorum(ask, { of: 2, agree: 2 })), Reverted)
+      const close = yield* poolOf([says("a", "100"), says("b", "101")])
+      const equal = (a: string, b: string) => Math.abs(Number(a) - Number(b)) < 2
+      assert.include(["100", "101"], yield* close.quorum(ask, { of: 2, agree: 2, equal }))
+    })
+  )
+
+  it.effect("too few answers are NoAnswer", () =>
+    Effect.gen(function* () {
+      const pool = yield* poolOf([says("a", "1"), new Node("b").down()])
+      assert.strictEqual((yield* Effect.flip(pool.quorum(ask, { of: 2, agree: 2 })))._tag, "NoAnswer")
+    })
+  )
+
+  it.effect("interruption at every step leaves no request under way", () =>
+    Interruption.everywhere(
+      Effect.gen(function* () {
+        const slow = Effect.as(Effect.sleep("20 millis"), "1")
+        const pool = yield* poolOf([new Node("a", slow), new Node("b", slow), new Node("c", slow)])
+        return { run: pool.quorum(ask, { of: 3, agree: 3 }), check: () => atRest(pool) }
+      })
+    )
+  )
+})
+
+describe("membership", () => {
+  it.effect("set replaces the upstreams while requests run", () =>
+    Effect.gen(function* () {
+      const old = new Node("old", Effect.as(Effect.sleep("1 second"), "old"))
+      const pool = yield* poolOf([old])
+      const running = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      yield* pool.set([{ name: "new", upstream: new Node("new") }])
+      assert.strictEqual(yield* pool.execute(ask), "new")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(running), "old")
+      assert.strictEqual((yield* Effect.exit(pool.set([])))._tag, "Failure")
+    })
+  )
+
+  it.effect("drain waits for what is under way and sends nothing more", () =>
+    Effect.gen(function* () {
+      const a = new Node("a", Effect.as(Effect.sleep("1 second"), "a"))
+      const pool = yield* poolOf([a, new Node("b")], [0, 1])
+      const running = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      const drained = yield* Effect.forkChild(pool.drain("a"), { startImmediately: true })
+      assert.strictEqual(yield* pool.execute(ask), "b")
+      assert.isUndefined(drained.pollUnsafe())
+      assert.strictEqual(pool.inspect()[0]!.out, "draining")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(drained)
+      assert.strictEqual(yield* Fiber.join(running), "a")
+    })
+  )
+
+  it.effect("an upstream that fails in a row is ejected for a while, if asked for", () =>
+    Effect.gen(function* () {
+      const nodes = [new Node("a").down(), new Node("b", Effect.as(Effect.sleep("1 second"), "b"))]
+      const pool = yield* UpstreamPool.make(
+        nodes.map((node, i) => ({ name: node.name, upstream: node, tier: i })),
+        { ejection: { consecutive: 3, jitter: 0 }, panic: 0 }
+      )
+      const calls = Effect.forEach(Array.from({ length: 10 }), () => pool.execute(ask))
+      const fiber = yield* Effect.forkChild(calls, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(nodes[0]!.requests, 3)
+      assert.strictEqual(pool.inspect()[0]!.out, "ejected")
+      yield* TestClock.adjust("30 seconds")
+      assert.isUndefined(pool.inspect()[0]!.out)
+    })
+  )
+})
+
 describe("interruption", () => {
   it.effect("LB2: at every step leaves no request under way", () =>
     Effect.gen(function* () {

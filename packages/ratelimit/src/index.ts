@@ -1,1 +1,2 @@
-export {}
+export * as Concurrency from "./Concurrency.ts"
+export * as RateLimit from "./RateLimit.ts"

@@ -2,10 +2,13 @@ import type { Outcome } from "@hawser/core"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
-import type { Member } from "./members.ts"
+import type { Member } from "./member.ts"
 
 /** How the pool asks: in the ordinary way, to stand in line, or as a probe. */
 export type Manner = "none" | "wait" | "probe"
+
+/** How long a refusal is taken to hold that does not say, in milliseconds: long enough not to ask for each request. */
+const unknownTime = 1_000
 
 /** One request to one upstream. Settled exactly once, however the request ends. */
 export class Lease<U> {
@@ -14,6 +17,8 @@ export class Lease<U> {
   /** The verdict of the failure it ended with, if it did. */
   verdict: Outcome.Verdict | undefined = undefined
   error: unknown = undefined
+  /** The upstream has failed so much that it should be ejected. */
+  due = false
   private readonly started: number
 
   constructor(member: Member<U>, manner: Manner, now: number) {
@@ -31,7 +36,7 @@ export class Lease<U> {
     const outcome = exit._tag === "Success" ? "success" : this.judge(exit.cause, judge, now)
     if (this.verdict?.refused !== true) this.count(outcome, now)
     // Last, and over a copy: whoever listens may ask again at once.
-    if (this.member.settled.size > 0 && this.verdict?.refused !== true) {
+    if (this.member.settled.size > 0) {
       for (const listener of Array.from(this.member.settled)) listener(outcome === "success")
     }
     return outcome
@@ -48,23 +53,25 @@ export class Lease<U> {
     if (refused) {
       member.refusals++
       member.asked--
-      const until = retryAfter === undefined ? Infinity : now + Duration.toMillis(retryAfter)
+      const until = now + (retryAfter === undefined ? unknownTime : Duration.toMillis(retryAfter))
       member.leftOut = { error: reason.error, until }
     } else if (counts !== "success") member.lastError = reason.error
     return counts
   }
 
   private count(outcome: Outcome.Outcome, now: number): void {
-    const { load } = this.member
+    const { ejection, load } = this.member
     // The time spent standing in line is not the upstream's.
     const elapsed = this.manner === "wait" ? 0 : Math.max(0, now - this.started)
     if (outcome === "success") {
       this.member.successes++
       this.member.leftOut = undefined
+      ejection?.success(now)
       if (this.manner !== "wait") load.success(elapsed, now)
     } else if (outcome === "failure") {
       this.member.failures++
       load.failure(elapsed, now)
+      if (ejection?.failure(now) === true) this.due = true
     } else {
       this.member.neutrals++
       load.waited(elapsed, now)

@@ -6,13 +6,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { Lease, type Manner } from "./lease.ts"
-import { type Member, pick } from "./members.ts"
+import type { Member } from "./member.ts"
+import type { Roster } from "./roster.ts"
 
 /** What a round needs of its pool. */
 export interface Ground<U> {
   readonly clock: Clock.Clock
   readonly random: () => number
-  readonly tiers: ReadonlyArray<ReadonlyArray<Member<U>>>
+  readonly roster: Roster<U>
   readonly judge: (error: unknown) => Outcome.Verdict
   readonly emit: (event: () => Event) => void
 }
@@ -22,6 +23,7 @@ export type Event =
   | { readonly type: "failed"; readonly upstream: string; readonly error: unknown }
   | { readonly type: "left-out"; readonly upstream: string; readonly error: unknown }
   | { readonly type: "last-resort"; readonly upstream: string }
+  | { readonly type: "ejected"; readonly upstream: string; readonly for: number }
   | { readonly type: "no-answer"; readonly causes: ReadonlyArray<Call.Failure> }
 
 /** What a call wants of the pool. */
@@ -31,6 +33,8 @@ export interface Job<U, A, E, R> {
   readonly repeatable: boolean
   /** Errors that are answers: returned at once, as they are. */
   readonly isAnswer: (error: E, verdict: Outcome.Verdict) => boolean
+  /** All requests of one scope go to one upstream while it can. */
+  readonly scope: string | undefined
 }
 
 export type Failing<E> = E | Call.NoAnswer<E | Call.Defect>
@@ -56,18 +60,20 @@ export class Round<U, A, E, R> {
   /** Asks the next upstream that has not been tried. */
   next(): Effect.Effect<A, Failing<E>, R> {
     return this.attempt((now) => {
-      const { call, pool } = this
-      const member = pick(this.candidates(), call.tried, now, pool.random)
-      if (member !== undefined) (call.tried ??= []).push(member)
+      const member = this.choose(now)
+      if (member !== undefined) (this.call.tried ??= []).push(member)
       return member
     }, "none")
   }
 
-  // A hedge stays within the tier of what it hedges: a slow node of our own is no reason to pay for another's.
-  private candidates(): ReadonlyArray<ReadonlyArray<Member<U>>> {
-    const { tiers } = this.pool
-    if (!this.hedging || tiers.length < 2) return tiers
-    return tiers.filter((tier) => tier.some((member) => this.call.tried?.includes(member))).slice(0, 1)
+  private choose(now: number): Member<U> | undefined {
+    const { random, roster } = this.pool
+    const { tried } = this.call
+    // A hedge stays within the tier of what it hedges: a slow node of our own is no reason to pay for another's.
+    if (this.hedging) return roster.pickBeside(tried, now, random)
+    const { scope } = this.job
+    const stuck = scope === undefined ? undefined : roster.stuck(scope, tried, now)
+    return stuck ?? roster.pick(tried, now, random)
   }
 
   private attempt(choose: (now: number) => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {
@@ -95,8 +101,13 @@ export class Round<U, A, E, R> {
 
   private settle(lease: Lease<U>, exit: Exit.Exit<unknown, unknown>): void {
     const { call, pool } = this
-    const outcome = lease.settle(exit, pool.judge, Call.now(pool.clock))
+    const now = Call.now(pool.clock)
+    const outcome = lease.settle(exit, pool.judge, now)
     if (lease.verdict?.refused === true) Call.refund(call)
+    if (lease.due && pool.roster.eject(lease.member, now, pool.random)) {
+      pool.emit(() => ({ type: "ejected", upstream: lease.member.name, for: lease.member.ejection!.until - now }))
+    }
+    if (outcome === "success" && this.job.scope !== undefined) pool.roster.stick(this.job.scope, lease.member)
     if (call.recorder === undefined) return
     const upstream = lease.member.name
     const error = lease.verdict === undefined ? undefined : Call.summary(lease.error)

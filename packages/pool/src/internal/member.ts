@@ -1,0 +1,74 @@
+import { Ejection, type Rules } from "./ejection.ts"
+import { Load, type Settings as LoadSettings } from "./load.ts"
+
+export interface Settings extends LoadSettings {
+  readonly ejection: Rules | undefined
+  /** Milliseconds over which a new or returning upstream takes up its share. */
+  readonly slowStart: number
+}
+
+export interface Spec<out U> {
+  readonly name: string
+  readonly upstream: U
+  readonly tier: number
+  readonly weight: number
+}
+
+/** One upstream of the pool and all the pool knows of it. */
+export class Member<out U> {
+  readonly name: string
+  readonly upstream: U
+  readonly tier: number
+  readonly weight: number
+  readonly load: Load
+  readonly ejection: Ejection | undefined
+  /** No new requests; those under way end as they will. */
+  draining = false
+  asked = 0
+  successes = 0
+  failures = 0
+  neutrals = 0
+  refusals = 0
+  /** The last refusal, and until when it holds. */
+  leftOut: { readonly error: unknown; readonly until: number } | undefined = undefined
+  lastError: unknown = undefined
+  /** A last-resort request is under way. */
+  probing = false
+  /** Told whenever a request ends: whether the upstream answered. */
+  readonly settled = new Set<(answered: boolean) => void>()
+  /** What smooth weighted round robin owes it. */
+  credit = 0
+  private readonly slowStart: number
+  private joined: number
+
+  constructor(spec: Spec<U>, settings: Settings, now: number) {
+    this.name = spec.name
+    this.upstream = spec.upstream
+    this.tier = spec.tier
+    this.weight = spec.weight
+    this.load = new Load(settings)
+    this.ejection = settings.ejection === undefined ? undefined : new Ejection(settings.ejection)
+    this.slowStart = settings.slowStart
+    this.joined = now
+  }
+
+  cost(now: number): number {
+    return this.load.cost(now) / (this.weight * this.ramp(now))
+  }
+
+  /** The share of its traffic that it takes up: from a tenth to all, in step with time since it came or came back. */
+  ramp(now: number): number {
+    if (this.slowStart === 0) return 1
+    const since = now - Math.max(this.joined, this.ejection?.until ?? -Infinity)
+    return since >= this.slowStart ? 1 : Math.max(0.1, since / this.slowStart)
+  }
+
+  /** It refused, and its refusal holds. */
+  refuses(now: number): boolean {
+    return this.leftOut !== undefined && now < this.leftOut.until
+  }
+
+  isEjected(now: number): boolean {
+    return this.ejection?.isOut(now) === true
+  }
+}

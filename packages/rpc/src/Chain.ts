@@ -1,0 +1,181 @@
+/**
+ * Makes sure that every upstream is of the chain that is meant.
+ *
+ * An answer from an upstream whose chain is not known yet is held until its `eth_chainId` is: asked once an answer is in
+ * hand, and first for a write. An upstream of another chain is left out; its answers reach nobody.
+ */
+import { Call, type Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import { TransportError } from "./RpcError.ts"
+
+/** The upstream is of another chain. */
+export class WrongChain extends Data.TaggedError("WrongChain")<{
+  readonly upstream: string
+  readonly expected: number
+  readonly actual: number
+  /** Whether this is how it was found out, rather than why the upstream was left out. */
+  readonly found: boolean
+}> {
+  get [Outcome.TypeId](): Outcome.Verdict {
+    return this.found ? Outcome.verdict({ again: "elsewhere", ran: "no" }) : Outcome.refusal()
+  }
+
+  override get message(): string {
+    return `is of chain ${this.actual}, not ${this.expected}`
+  }
+}
+
+export interface Inspection {
+  /** The chain that is meant; `undefined` until the first upstream is verified, if none was configured. */
+  readonly expected: number | undefined
+  readonly verified: boolean
+  /** The upstream's own chain, if it is known. */
+  readonly actual: number | undefined
+}
+
+/** Which chain is meant: shared by all upstreams of a pool. */
+export interface Chain {
+  /** Without a configured id, the first verified one. */
+  expected: number | undefined
+}
+
+/** The chain of a pool. Without an id, the first upstream that is verified decides. */
+export const make = (chainId?: number): Chain => ({
+  expected: Read.integer({ min: 1, default: undefined })("Chain.chainId", chainId)
+})
+
+/** How long an upstream of another chain is left out before its chain is asked again, in milliseconds. */
+const recheckAfter = 60_000
+
+/**
+ * Holds an upstream to a chain. Belongs above whatever limits the upstream, since the check is a request like any other.
+ *
+ * A lost connection (refused, unreachable) puts the chain in doubt again: another node may answer there next.
+ */
+export const layer = (chain: Chain | number) => {
+  const shared = typeof chain === "number" ? make(chain) : chain
+  return <E, LE, R>(
+    self: Layer.Layer<JsonRpc.Upstream<E>, LE, R>
+  ): Layer.Layer<JsonRpc.Upstream<E | WrongChain | TransportError>, LE, R> =>
+    JsonRpc.transform(self, "chain", (below: JsonRpc.Service<E>, events) =>
+      Effect.map(Clock.Clock, (clock) => new Check(shared, below, events, clock))
+    )
+}
+
+type Failing<E> = E | WrongChain | TransportError
+
+class Check<E> implements JsonRpc.Stage<Failing<E>> {
+  private readonly chain: Chain
+  private readonly below: JsonRpc.Service<E>
+  private readonly events: Events.Sink<{ readonly type: string }>
+  private readonly clock: Clock.Clock
+  private verified = false
+  private wrong: { readonly refusal: WrongChain; readonly until: number } | undefined = undefined
+  /** Those who wait for the check of another caller. */
+  private waiting: Set<(exit: Exit.Exit<void, Failing<E>>) => void> | undefined = undefined
+
+  constructor(
+    chain: Chain,
+    below: JsonRpc.Service<E>,
+    events: Events.Sink<{ readonly type: string }>,
+    clock: Clock.Clock
+  ) {
+    this.chain = chain
+    this.below = below
+    this.events = events
+    this.clock = clock
+  }
+
+  readonly inspect = (): Inspection => ({
+    expected: this.chain.expected,
+    verified: this.verified,
+    actual: this.wrong?.refusal.actual ?? (this.verified ? this.chain.expected : undefined)
+  })
+
+  readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, Failing<E>> =>
+    Effect.suspend((): Effect.Effect<unknown, Failing<E>> => {
+      if (this.verified) return this.watched(request)
+      if (this.wrong !== undefined && Call.now(this.clock) < this.wrong.until) return Effect.fail(this.wrong.refusal)
+      return request.nature === "read"
+        ? Effect.matchCauseEffect(this.watched(request), {
+            onSuccess: (answer) => Effect.as(this.verify, answer),
+            onFailure: (cause) => {
+              const failed = Effect.failCause(cause)
+              return isAnswer(cause) ? Effect.andThen(this.verify, failed) : failed
+            }
+          })
+        : Effect.andThen(this.verify, this.watched(request))
+    })
+
+  // A connection that is refused may be followed by one to another node.
+  private watched(request: JsonRpc.Request): Effect.Effect<unknown, E> {
+    return Effect.tapError(this.below.request(request), (error) =>
+      Effect.sync(() => {
+        if ((error as unknown) instanceof TransportError && !(error as unknown as TransportError).reached)
+          this.verified = false
+      })
+    )
+  }
+
+  private readonly verify: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {
+    if (this.verified) return Effect.void
+    return this.waiting === undefined ? this.lead : this.follow
+  })
+
+  // One asks for all. If it is interrupted, another of those who wait takes over.
+  private readonly lead: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {
+    const waiting = new Set<(exit: Exit.Exit<void, Failing<E>>) => void>()
+    this.waiting = waiting
+    return Effect.onExitPrimitive(this.ask, (exit) => {
+      this.waiting = undefined
+      for (const resume of waiting) resume(exit)
+      return undefined
+    })
+  })
+
+  private readonly follow: Effect.Effect<void, Failing<E>> = Effect.flatten(
+    Effect.callback<Effect.Effect<void, Failing<E>>>((resume) => {
+      const { waiting } = this
+      if (waiting === undefined) return resume(Effect.succeed(this.verify))
+      const ended = (exit: Exit.Exit<void, Failing<E>>) =>
+        resume(Effect.succeed(Exit.hasInterrupts(exit) ? this.verify : exit))
+      waiting.add(ended)
+      return Effect.sync(() => void waiting.delete(ended))
+    })
+  )
+
+  private readonly ask: Effect.Effect<void, Failing<E>> = Call.use((call) => {
+    Call.spend(call)
+    // The request that is being checked has passed the limits; its check stands in line if it must.
+    return Effect.provideService(this.below.request(JsonRpc.makeRequest("eth_chainId")), Call.Insist, "wait")
+  }).pipe(Effect.flatMap((answer) => this.judge(answer)))
+
+  private judge(answer: unknown): Effect.Effect<void, WrongChain | TransportError> {
+    const actual = typeof answer === "string" && /^0x[0-9a-f]+$/i.test(answer) ? Number.parseInt(answer, 16) : NaN
+    const upstream = this.below.name
+    if (!Number.isSafeInteger(actual)) {
+      return Effect.fail(
+        new TransportError({ upstream, reason: "reply", message: "eth_chainId is not a quantity", reached: true })
+      )
+    }
+    const expected = (this.chain.expected ??= actual)
+    if (actual === expected) {
+      this.verified = true
+      this.wrong = undefined
+      return Effect.void
+    }
+    const refusal = Outcome.stackless(() => new WrongChain({ upstream, expected, actual, found: false }))
+    this.wrong = { refusal, until: Call.now(this.clock) + recheckAfter }
+    if (this.events.active) this.events.emit({ type: "wrong-chain", expected, actual } as { readonly type: string })
+    return Effect.fail(new WrongChain({ upstream, expected, actual, found: true }))
+  }
+}
+
+/** The chain's own refusal may come from the wrong chain as well as a result. */
+const isAnswer = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)
