@@ -49,15 +49,13 @@ const exchange = async (target: Target, body: string, controller: AbortControlle
   let text = ""
   let size = 0
   const reader = response.body?.getReader()
-  while (reader !== undefined) {
-    const { done, value } = await reader.read()
-    if (done) break
-    size += value.byteLength
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    size += part.value.byteLength
     if (size > target.maxBodySize) {
       controller.abort()
       return tooLarge
     }
-    text += decoder.decode(value, { stream: true })
+    text += decoder.decode(part.value, { stream: true })
   }
   return {
     status: response.status,
