@@ -38,7 +38,7 @@ const at = <A, E, E2, R>(scenario: Effect.Effect<Scenario<A, E>, E2, R>, step: n
     const sleepers = counting(testClock)
     const scheduler = new Stepper()
     const { check, run } = yield* Effect.provideService(scenario, Clock.Clock, sleepers)
-    const context = yield* Effect.context<never>()
+    const context = yield* Effect.context()
     const fiber = Effect.runForkWith(context)(
       run.pipe(Effect.provideService(Clock.Clock, sleepers), Effect.provideService(Scheduler.Scheduler, scheduler))
     )
