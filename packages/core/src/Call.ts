@@ -23,6 +23,8 @@ export interface Budget {
   readonly withdraw: (now: number) => boolean
   /** Records a failover: counted, never denied. */
   readonly charge: (now: number) => void
+  /** Gives back what was withdrawn at `at` for a request that was never sent. */
+  readonly refund: (at: number) => void
 }
 
 /** Why one upstream gave no answer. */
@@ -52,7 +54,7 @@ export type Step = { readonly at: number } & (
   | {
       readonly step: "denied"
       readonly what: "retry" | "hedge"
-      readonly why: "budget" | "attempts" | "deadline"
+      readonly why: "budget" | "attempts" | "deadline" | "hint"
     }
   | { readonly step: "fallback"; readonly error: string }
 )
@@ -230,6 +232,8 @@ export class DeadlineExceeded extends Data.TaggedError("DeadlineExceeded")<{
   readonly limit: Duration.Duration
   readonly causes: ReadonlyArray<Failure>
 }> {
+  readonly [Outcome.TypeId] = Outcome.verdict({ again: "nowhere" })
+
   override get message(): string {
     const causes = this.causes.length === 0 ? "" : `: ${list(this.causes)}`
     return `No answer within ${Duration.format(this.limit)}${causes}`

@@ -115,6 +115,7 @@ describe("failover", () => {
       const call = new Call.Call()
       let charged = 0
       call.budget = {
+        refund: () => {},
         deposit: () => {},
         charge: () => void charged++,
         withdraw: () => assert.fail("a failover is never denied")
@@ -251,7 +252,7 @@ describe("refusals", () => {
       const nodes = [new Node("a", Effect.fail(refused("wait", "1 second"))), new Node("b")]
       const pool = yield* poolOf(nodes, [0, 1])
       const call = new Call.Call()
-      call.budget = { deposit: () => {}, charge: () => assert.fail("charged"), withdraw: () => true }
+      call.budget = { refund: () => {}, deposit: () => {}, charge: () => assert.fail("charged"), withdraw: () => true }
       assert.strictEqual(yield* Effect.provideService(pool.execute(ask), Call.Current, call), "b")
       assert.strictEqual(call.sent, 1)
       const [a] = pool.inspect()

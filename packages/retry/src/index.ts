@@ -1,1 +1,6 @@
-export {}
+export * as Budget from "./Budget.ts"
+export * as Deadline from "./Deadline.ts"
+export * as Fallback from "./Fallback.ts"
+export * as Hedge from "./Hedge.ts"
+export * as Retry from "./Retry.ts"
+export * as Timeout from "./Timeout.ts"

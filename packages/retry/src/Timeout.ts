@@ -1,0 +1,118 @@
+/**
+ * How long one attempt may take.
+ *
+ * The work is interrupted when its time is over, and the caller gets a `TimeoutError` at that very moment: nobody waits
+ * for the work's finalizers, which run on by themselves. A retry above starts each attempt with the full time; the time
+ * for all attempts together is a `Deadline`.
+ */
+import { Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { type Alarm, alarmOf } from "./internal/alarm.ts"
+import { within } from "./internal/contest.ts"
+
+/** An attempt took too long. A failure; the request may be tried anywhere, unless it must not run twice. */
+export class TimeoutError extends Data.TaggedError("TimeoutError")<{
+  /** Who did not answer; `undefined` when the work was an effect of the user's. */
+  readonly upstream: string | undefined
+  readonly limit: Duration.Duration
+}> {
+  override get message(): string {
+    return `No answer${this.upstream === undefined ? "" : ` from ${this.upstream}`} within ${Duration.format(this.limit)}`
+  }
+}
+
+export const isTimeoutError = (u: unknown): u is TimeoutError => u instanceof TimeoutError
+
+/** Times are milliseconds. */
+export interface Event {
+  readonly type: "timed-out"
+  readonly limit: number
+}
+
+export interface Inspection {
+  readonly timeouts: number
+}
+
+export interface Timeout {
+  /**
+   * Runs an effect on a fiber of its own, in the context of the caller, and gives up on it when its time is over.
+   *
+   * What ends at exactly the limit has missed it, whichever fiber is woken first. Work that never waits is not timed
+   * and cannot be interrupted. A caller who is interrupted interrupts the work and waits for its finalizers, as always.
+   */
+  readonly execute: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimeoutError, R>
+  readonly inspect: () => Inspection
+  readonly events: Events.Events<Event>
+}
+
+/** Makes a timeout for any effect: at least one millisecond, or `Infinity` for none. */
+export const make = (limit: Duration.Input): Effect.Effect<Timeout> => {
+  const millis = readLimit(limit)
+  return Effect.withFiber((fiber) => {
+    const events = Events.make<Event>()
+    const timer = new Timer(undefined, events, alarmOf(fiber))
+    return Effect.succeed({ execute: (self) => timer.run(self, () => millis), inspect: () => timer.inspect(), events })
+  })
+}
+
+/**
+ * Limits each request to the time given, or to what a function makes of the request: heavy methods may take longer.
+ *
+ * ```ts
+ * Timeout.layer((request) => (request.method.startsWith("trace_") ? "60 seconds" : "4 seconds"))
+ * ```
+ */
+export const layer = (limit: Duration.Input | ((request: JsonRpc.Request) => Duration.Input)) => {
+  const constant = typeof limit === "function" ? undefined : readLimit(limit)
+  const limitOf = typeof limit === "function" ? limit : undefined
+  return <T extends JsonRpc.Tier, E, LE, R>(
+    self: Layer.Layer<JsonRpc.JsonRpc<T, E>, LE, R>
+  ): Layer.Layer<JsonRpc.JsonRpc<T, E | TimeoutError>, LE, R> =>
+    JsonRpc.transform(self, "timeout", (below, events) =>
+      Effect.withFiber((fiber) => {
+        const timer = new Timer(below.name, events, alarmOf(fiber))
+        return Effect.succeed({
+          request: (request: JsonRpc.Request) =>
+            timer.run(below.request(request), () => constant ?? readLimit(limitOf!(request))),
+          inspect: () => timer.inspect()
+        })
+      })
+    )
+}
+
+const readLimit = (limit: Duration.Input): number => Read.duration({ infinite: true })("Timeout.limit", limit)
+
+class Timer {
+  private readonly upstream: string | undefined
+  private readonly events: Events.Sink<Event>
+  private readonly alarm: Alarm
+  private timeouts = 0
+
+  constructor(upstream: string | undefined, events: Events.Sink<Event>, alarm: Alarm) {
+    this.upstream = upstream
+    this.events = events
+    this.alarm = alarm
+  }
+
+  inspect(): Inspection {
+    return { timeouts: this.timeouts }
+  }
+
+  run<A, E, R>(self: Effect.Effect<A, E, R>, limitOf: () => number): Effect.Effect<A, E | TimeoutError, R> {
+    return Effect.withFiber((caller): Effect.Effect<A, E | TimeoutError, R> => {
+      const limit = limitOf()
+      if (limit === Infinity) return self
+      return within(self, this.alarm.now() + limit, () => this.late(limit), caller, this.alarm, caller.context)
+    })
+  }
+
+  private late(limit: number): TimeoutError {
+    this.timeouts++
+    if (this.events.active) this.events.emit({ type: "timed-out", limit })
+    const { upstream } = this
+    return Outcome.stackless(() => new TimeoutError({ upstream, limit: Duration.millis(limit) }))
+  }
+}

@@ -1,0 +1,141 @@
+// A caller waits while others work for it, each on a fiber of its own. Whoever decides ends the contest: the alarm is
+// called off, the losers are interrupted, and the caller goes on at once, without waiting for the losers' finalizers.
+//
+// A caller who is interrupted itself does wait for them, as it would have had it done the work itself: when its
+// fiber has ended, nothing of it runs any more.
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { type Alarm, isDue, type Ring } from "./alarm.ts"
+
+export class Contest<A, E> {
+  /** The contest is decided, or its caller gone. */
+  over = false
+  /** Called when the contest ends, before the losers are interrupted. */
+  onEnd: (() => void) | undefined = undefined
+  private readonly caller: Fiber.Fiber<unknown, unknown>
+  private readonly alarm: Alarm
+  private readonly runners: Array<Fiber.Fiber<unknown, unknown>> = []
+  private ring: Ring | undefined = undefined
+  private result: Exit.Exit<A, E> | undefined = undefined
+  private resume: ((next: Effect.Effect<A, E>) => void) | undefined = undefined
+
+  constructor(caller: Fiber.Fiber<unknown, unknown>, alarm: Alarm) {
+    this.caller = caller
+    this.alarm = alarm
+  }
+
+  /**
+   * Starts an effect. One that ends without waiting gives its exit here; of any other `ended` is told, unless the
+   * contest is over by then.
+   */
+  start<A2, E2, R>(
+    effect: Effect.Effect<A2, E2, R>,
+    context: Context.Context<never>,
+    ended: (exit: Exit.Exit<A2, E2>) => void
+  ): Exit.Exit<A2, E2> | undefined {
+    const runner = Effect.runForkWith(context as Context.Context<R>)(effect)
+    const exit = runner.pollUnsafe()
+    if (exit !== undefined) return exit
+    // It may have ended the contest before it came to wait.
+    if (this.over) runner.interruptUnsafe(this.caller.id)
+    else {
+      this.runners.push(runner)
+      runner.addObserver((exit) => {
+        if (!this.over) ended(exit)
+      })
+    }
+    return undefined
+  }
+
+  /** Calls `f` at `at`, in place of what was to be called before. */
+  callAt(at: number, f: () => void): void {
+    if (this.over) return
+    if (this.ring !== undefined) this.alarm.cancel(this.ring)
+    this.ring = this.alarm.set(at, f)
+  }
+
+  /**
+   * Calls `f` on the fiber of the caller. Whoever is called by the alarm, and starts something there, would start it in
+   * the asynchronous context (`AsyncLocalStorage`) of another call.
+   */
+  onCaller(f: () => void): void {
+    const { resume } = this
+    // Still on its way back from the last time.
+    if (resume === undefined) return f()
+    this.resume = undefined
+    resume(
+      Effect.suspend(() => {
+        f()
+        return this.wait()
+      })
+    )
+  }
+
+  /** Ends the contest. The caller goes on with what `result` gives once the losers have been interrupted. */
+  decide(result: () => Exit.Exit<A, E>): void {
+    if (this.over) return
+    this.close()
+    this.result = result()
+    this.resume?.(this.result)
+  }
+
+  /** Suspends the caller until the contest is decided. */
+  wait(begin?: () => void): Effect.Effect<A, E> {
+    return Effect.callback((resume) => {
+      this.resume = resume
+      begin?.()
+      if (this.result !== undefined) resume(this.result)
+    })
+  }
+
+  /** Ends the contest for a caller who is no longer there to wait for it. */
+  abandon(): Effect.Effect<void> | undefined {
+    if (this.over) return undefined
+    this.close()
+    const left = this.runners.filter((runner) => runner.pollUnsafe() === undefined)
+    return left.length === 0 ? undefined : Effect.asVoid(Fiber.awaitAll(left))
+  }
+
+  private close(): void {
+    this.over = true
+    this.onEnd?.()
+    if (this.ring !== undefined) this.alarm.cancel(this.ring)
+    for (const runner of this.runners) runner.interruptUnsafe(this.caller.id)
+  }
+}
+
+/** Suspends the caller until the contest that `begin` sets going is decided. */
+export const contest = <A, E, R>(
+  caller: Fiber.Fiber<unknown, unknown>,
+  alarm: Alarm,
+  begin: (contest: Contest<A, E>) => void
+): Effect.Effect<A, E, R> => {
+  const self = new Contest<A, E>(caller, alarm)
+  return Effect.onExitPrimitive(
+    self.wait(() => begin(self)),
+    () => self.abandon()
+  )
+}
+
+/**
+ * Runs an effect until `at`. One that ends at `at` or later has lost, whichever fiber was woken first; one that ends
+ * without waiting has not used any time.
+ */
+export const within = <A, E, E2, R>(
+  self: Effect.Effect<A, E, R>,
+  at: number,
+  late: () => E2,
+  caller: Fiber.Fiber<unknown, unknown>,
+  alarm: Alarm,
+  context: Context.Context<never>
+): Effect.Effect<A, E | E2, R> =>
+  contest<A, E | E2, R>(caller, alarm, (contest) => {
+    const tooLate = () => Exit.fail(late())
+    const exit = contest.start(self, context, (exit) => {
+      contest.decide(isDue(at, alarm.now()) ? tooLate : () => exit)
+    })
+    if (exit === undefined) contest.callAt(at, () => contest.decide(tooLate))
+    else contest.decide(() => exit)
+  })
