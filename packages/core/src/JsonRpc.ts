@@ -110,6 +110,14 @@ export const as =
   <LE, R>(self: Layer.Layer<Client<E>, LE, R>): Layer.Layer<Self, LE, R> =>
     Layer.effect(tag)(client<E>()).pipe(Layer.provide(self))
 
+/** Calls a service by another name, in errors and snapshots. */
+export const named =
+  (name: string) =>
+  <T extends Tier, E, LE, R>(self: Layer.Layer<JsonRpc<T, E>, LE, R>): Layer.Layer<JsonRpc<T, E>, LE, R> =>
+    Layer.effect(key)(
+      Effect.map(key, ({ inspect, request }) => ({ name, request, inspect: () => ({ ...inspect(), name }) }))
+    ).pipe(Layer.provide(self)) as never
+
 /** The error with which the service that a layer builds can fail. */
 export type ErrorOf<L> =
   L extends Layer.Layer<infer I, infer _E, infer _R> ? (I extends JsonRpc<any, infer E> ? E : never) : never

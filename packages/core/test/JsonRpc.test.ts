@@ -112,6 +112,13 @@ describe("composition", () => {
     }).pipe(Effect.provide(live))
   })
 
+  it.effect("a service can go by another name", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* inspected, { name: "mine" })
+      assert.strictEqual(yield* ask("eth_chainId"), "a:eth_chainId")
+    }).pipe(Effect.provide(first([node("a").pipe(JsonRpc.named("mine"))])))
+  )
+
   it.effect("an observer hears every layer built under it", () => {
     const hub = Events.make<JsonRpc.Event>()
     const heard: Array<JsonRpc.Event> = []
