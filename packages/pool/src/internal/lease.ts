@@ -7,9 +7,6 @@ import type { Member } from "./member.ts"
 /** How the pool asks: in the ordinary way, to stand in line, or as a probe. */
 export type Manner = "none" | "wait" | "probe"
 
-/** How long a refusal is taken to hold that does not say, in milliseconds: long enough not to ask for each request. */
-const unknownTime = 1_000
-
 /** One request to one upstream. Settled exactly once, however the request ends. */
 export class Lease<U> {
   readonly member: Member<U>
@@ -53,8 +50,10 @@ export class Lease<U> {
     if (refused) {
       member.refusals++
       member.asked--
-      const until = now + (retryAfter === undefined ? unknownTime : Duration.toMillis(retryAfter))
-      member.leftOut = { error: reason.error, until }
+      // Without a time it is about this request, not about the upstream.
+      if (retryAfter !== undefined) {
+        member.leftOut = { error: reason.error, until: now + Duration.toMillis(retryAfter) }
+      }
     } else if (counts !== "success") member.lastError = reason.error
     return counts
   }
