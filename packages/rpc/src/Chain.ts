@@ -8,6 +8,7 @@ import { Call, type Events, JsonRpc, Options as Read, Outcome } from "@hawser/co
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
@@ -18,11 +19,11 @@ export class WrongChain extends Data.TaggedError("WrongChain")<{
   readonly upstream: string
   readonly expected: number
   readonly actual: number
-  /** Whether this is how it was found out, rather than why the upstream was left out. */
-  readonly found: boolean
+  /** When its chain will be asked again; `undefined` where this is how it was found out, not why it was left out. */
+  readonly retryAfter: Duration.Duration | undefined
 }> {
   get [Outcome.TypeId](): Outcome.Verdict {
-    return this.found ? Outcome.verdict({ again: "elsewhere", ran: "no" }) : Outcome.refusal()
+    return this.retryAfter === undefined ? foundOut : Outcome.refusal(this.retryAfter)
   }
 
   override get message(): string {
@@ -37,6 +38,8 @@ export interface Inspection {
   /** The upstream's own chain, if it is known. */
   readonly actual: number | undefined
 }
+
+const foundOut = Outcome.verdict({ again: "elsewhere", ran: "no" })
 
 /** Which chain is meant: shared by all upstreams of a pool. */
 export interface Chain {
@@ -75,7 +78,7 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
   private readonly events: Events.Sink<{ readonly type: string }>
   private readonly clock: Clock.Clock
   private verified = false
-  private wrong: { readonly refusal: WrongChain; readonly until: number } | undefined = undefined
+  private wrong: { readonly actual: number; readonly until: number } | undefined = undefined
   /** Those who wait for the check of another caller. */
   private waiting: Set<(exit: Exit.Exit<void, Failing<E>>) => void> | undefined = undefined
 
@@ -94,13 +97,14 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
   readonly inspect = (): Inspection => ({
     expected: this.chain.expected,
     verified: this.verified,
-    actual: this.wrong?.refusal.actual ?? (this.verified ? this.chain.expected : undefined)
+    actual: this.wrong?.actual ?? (this.verified ? this.chain.expected : undefined)
   })
 
   readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, Failing<E>> =>
     Effect.suspend((): Effect.Effect<unknown, Failing<E>> => {
       if (this.verified) return this.watched(request)
-      if (this.wrong !== undefined && Call.now(this.clock) < this.wrong.until) return Effect.fail(this.wrong.refusal)
+      const left = this.wrong === undefined ? 0 : this.wrong.until - Call.now(this.clock)
+      if (left > 0) return this.mismatch(this.wrong!.actual, Duration.millis(left))
       return request.nature === "read"
         ? Effect.matchCauseEffect(this.watched(request), {
             onSuccess: (answer) => Effect.as(this.verify, answer),
@@ -169,10 +173,16 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
       this.wrong = undefined
       return Effect.void
     }
-    const refusal = Outcome.stackless(() => new WrongChain({ upstream, expected, actual, found: false }))
-    this.wrong = { refusal, until: Call.now(this.clock) + recheckAfter }
+    this.wrong = { actual, until: Call.now(this.clock) + recheckAfter }
     if (this.events.active) this.events.emit({ type: "wrong-chain", expected, actual } as { readonly type: string })
-    return Effect.fail(new WrongChain({ upstream, expected, actual, found: true }))
+    return this.mismatch(actual, undefined)
+  }
+
+  private mismatch(actual: number, retryAfter: Duration.Duration | undefined): Effect.Effect<never, WrongChain> {
+    const expected = this.chain.expected!
+    return Effect.fail(
+      Outcome.stackless(() => new WrongChain({ upstream: this.below.name, expected, actual, retryAfter }))
+    )
   }
 }
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Outcome } from "@hawser/core"
 import { Chain, RpcError } from "@hawser/rpc"
 import { Interruption } from "@hawser/testkit"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Context, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 
 const read = JsonRpc.makeRequest("eth_getBalance", ["0x0", "latest"])
@@ -148,11 +148,11 @@ describe("a wrong upstream", () => {
       upstream.id = Effect.succeed("0x2")
       const service = yield* upstream.checked(1)
       const found = yield* Effect.flip(service.request(read))
-      assert.deepInclude(found, { _tag: "WrongChain", expected: 1, actual: 2, found: true })
+      assert.deepInclude(found, { _tag: "WrongChain", expected: 1, actual: 2, retryAfter: undefined })
       assert.strictEqual(found.message, "is of chain 2, not 1")
       assert.deepInclude(Outcome.of(found), { counts: "failure", refused: false, ran: "no" })
       const refused = yield* Effect.flip(service.request(read))
-      assert.deepInclude(Outcome.of(refused), { counts: "neutral", refused: true })
+      assert.deepInclude(Outcome.of(refused), { counts: "neutral", refused: true, retryAfter: Duration.minutes(1) })
       assert.deepStrictEqual(upstream.asked, ["eth_getBalance", "eth_chainId"])
       upstream.id = Effect.succeed("0x1")
       yield* TestClock.adjust("1 minute")
