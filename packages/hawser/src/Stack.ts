@@ -3,8 +3,7 @@
  */
 import { Breaker } from "@hawser/breaker"
 import { ResponseCache } from "@hawser/cache"
-import type { JsonRpc } from "@hawser/core"
-import { type Call, Options as Read } from "@hawser/core"
+import { type Call, JsonRpc, Options as Read } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Concurrency, RateLimit } from "@hawser/ratelimit"
 import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
@@ -14,18 +13,28 @@ import type * as Layer from "effect/Layer"
 import * as Health from "./internal/health.ts"
 import * as Names from "./internal/names.ts"
 
-/** One upstream: a URL, or a URL with what is particular to it. */
-export interface Upstream {
-  /** `http:` or `https:`. A user and password in it become basic authentication. */
-  readonly url: string | URL
-  /** What it is called in errors, logs and metrics. Default: the URL's host, then `host#2`. */
+/** One upstream, by its URL or as a layer of your own, with what is particular to it. */
+export type Upstream = (
+  | {
+      /** `http:` or `https:`. A user and password in it become basic authentication. */
+      readonly url: string | URL
+      /** Sent with every request. Their values appear nowhere. */
+      readonly headers?: Readonly<Record<string, string>> | undefined
+    }
+  | {
+      /** Whatever else answers JSON-RPC. It is guarded like the others. */
+      readonly layer: Layer.Layer<JsonRpc.Upstream<unknown>>
+    }
+) &
+  Particulars
+
+export interface Particulars {
+  /** What it is called in errors, logs and metrics. Default: the URL's host, then `host#2`; `upstream#n` for a layer. */
   readonly name?: string | undefined
   /** Lower tiers first; a later tier takes what the earlier ones cannot. Default 0. */
   readonly tier?: number | undefined
   /** Its share of the traffic beside others of its tier. Default 1. */
   readonly weight?: number | undefined
-  /** Sent with every request. Their values appear nowhere. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
   /** What its plan allows. Default: no limit. The pause a `Retry-After` asks for is kept in any case. */
   readonly rateLimit?: RateLimit.LayerOptions | undefined
   /** Requests that may be under way at once. Default: no limit. */
@@ -42,7 +51,7 @@ export type Time = Duration.Input | ((request: JsonRpc.Request) => Duration.Inpu
 /** Each names a layer and takes its options, or `false` to leave it out. */
 export interface Options {
   /** Where to ask. A flat list is balanced; `tier` puts some before others. */
-  readonly upstreams: ReadonlyArray<string | URL | Upstream>
+  readonly upstreams: ReadonlyArray<string | URL | Layer.Layer<JsonRpc.Upstream<unknown>> | Upstream>
   /** The chain they must be of. Default: that of the first which is verified. */
   readonly chainId?: number | undefined
   /** How long a call may take in all. Default 10 seconds; for heavy requests 60. */
@@ -104,8 +113,8 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
 }
 
 // One upstream with all that guards it, innermost first.
-const guarded = (upstream: Names.Named<Upstream>, stack: Given, chain: Chain.Chain) =>
-  Http.layer({ url: upstream.url, name: upstream.name, headers: upstream.headers, errors: stack.errors }).pipe(
+const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain) =>
+  transport(upstream, stack).pipe(
     unless(upstream.timeout ?? stack.timeout, (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)),
     unless(upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
     RateLimit.layer(upstream.rateLimit),
@@ -114,6 +123,9 @@ const guarded = (upstream: Names.Named<Upstream>, stack: Given, chain: Chain.Cha
     unless(upstream.methods ?? false, (methods) => Method.layer(methods!)),
     unless(stack.health ?? false, (health) => Health.layer(health!))
   ) as Layer.Layer<JsonRpc.Upstream<UpstreamError | JsonRpc.Rejected>>
+
+const transport = ({ headers, layer, name, url }: Names.Given, { errors }: Given) =>
+  layer === undefined ? Http.layer({ url: url!, name, headers, errors }) : layer.pipe(JsonRpc.named(name))
 
 const byWeight =
   (light: Duration.Input, heavy: Duration.Input) =>
