@@ -1,60 +1,103 @@
+// Every program of a README is a file: those of the README at the top are in src, those of a package in its
+// test/examples. They stand in the README word for word, they run, and they print what their comments say.
 import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
-import { join } from "node:path"
-import { promisify } from "node:util"
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs"
+import { rm, writeFile } from "node:fs/promises"
+import { basename, join } from "node:path"
+import { format, promisify } from "node:util"
+import { vi } from "vitest"
 
-const src = join(import.meta.dirname, "../src")
-const readme = join(import.meta.dirname, "../../../README.md")
+const root = join(import.meta.dirname, "../../..")
 
-/** Runs a program as a newcomer would, with the nodes in place of the public endpoints. */
-const run = (file: string, nodes: ReadonlyArray<FaultyNode.FaultyNode>) =>
+const programsOf = (dir: string): ReadonlyArray<string> =>
+  existsSync(dir)
+    ? readdirSync(dir)
+        .filter((file) => file.endsWith(".ts") && !file.startsWith("."))
+        .map((file) => join(dir, file))
+    : []
+
+const blocksOf = (readme: string): ReadonlyArray<string> =>
+  Array.from(readFileSync(readme, "utf8").matchAll(/^```ts\n(.*?)^```$/gms), ([, block]) => block!)
+
+/** A copy of a program, with nodes of ours in place of public ones: of several the first is down. */
+const localCopy = (file: string) =>
   Effect.gen(function* () {
-    const program = yield* Effect.promise(() => readFile(join(src, file), "utf8"))
-    const urls = Array.from(program.matchAll(/https:\/\/[a-z.-]+/g), ([url]) => url)
-    assert.isNotEmpty(urls)
-    const local = urls.reduce((text, url, i) => text.replace(url, nodes[i]!.url), program)
-    // Beside the sources, so that it resolves the same packages.
-    const dir = yield* Effect.acquireRelease(
-      Effect.promise(() => mkdtemp(join(src, ".run-"))),
-      (dir) => Effect.promise(() => rm(dir, { recursive: true, force: true }))
+    let source = readFileSync(file, "utf8")
+    const urls = Array.from(new Set(source.match(/https:\/\/[a-z.-]+/g)))
+    if (urls.length === 0) return file
+    for (const [i, url] of urls.entries()) {
+      const down = i === 0 && urls.length > 1
+      const node = yield* FaultyNode.make({ scenario: down ? Scenario.status(503) : Scenario.healthy })
+      source = source.replaceAll(url, node.url)
+    }
+    // Beside the original, so that it finds the same packages.
+    const copy = join(file, "..", `.${basename(file)}`)
+    yield* Effect.acquireRelease(
+      Effect.promise(() => writeFile(copy, source)),
+      () => Effect.promise(() => rm(copy, { force: true }))
     )
-    yield* Effect.promise(() => writeFile(join(dir, file), local))
-    return yield* Effect.promise(async () => {
-      const { stdout } = await promisify(execFile)(process.execPath, [join(dir, file)], { timeout: 20_000 })
+    return copy
+  })
+
+/** Runs a program as a newcomer would, and waits until it has ended by itself. */
+const runApart = (file: string) =>
+  Effect.flatMap(localCopy(file), (copy) =>
+    Effect.promise(async () => {
+      const { stdout } = await promisify(execFile)(process.execPath, [copy], { timeout: 20_000 })
       return stdout.trim()
     })
-  })
+  )
 
-describe("the README's programs", () => {
-  const expected: Readonly<Record<string, string>> = {
-    "viem.ts": "1000n",
-    "ethers.ts": "1000",
-    "effect.ts": "0x3e8",
-    "layers.ts": "0x3e8"
-  }
-
-  for (const [file, answer] of Object.entries(expected)) {
-    it.live(
-      `${file} answers although one node is down, and ends by itself`,
-      () =>
-        Effect.gen(function* () {
-          const nodes = [yield* FaultyNode.make({ scenario: Scenario.status(503) }), yield* FaultyNode.make()]
-          assert.strictEqual(yield* run(file, nodes), answer)
-        }),
-      30_000
-    )
-
-    it(`${file} stands in the README word for word`, async () => {
-      const text = await readFile(readme, "utf8")
-      assert.include(text, await readFile(join(src, file), "utf8"))
+/** Runs a program in this process, which is quicker. */
+const runHere = (file: string) =>
+  Effect.flatMap(localCopy(file), (copy) =>
+    Effect.promise(async () => {
+      const printed: Array<string> = []
+      const log = vi.spyOn(console, "log").mockImplementation((...values) => void printed.push(format(...values)))
+      await import(copy).finally(() => log.mockRestore())
+      return printed.join("\n")
     })
-  }
+  )
 
-  it("there are no others", async () => {
-    const files = (await readdir(src)).filter((file) => file.endsWith(".ts"))
-    assert.sameMembers(files, Object.keys(expected))
+/** What the comments behind `console.log` announce. */
+const announced = (source: string): ReadonlyArray<string> =>
+  Array.from(source.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm), ([, line]) => line!)
+
+const readmes = [
+  { readme: join(root, "README.md"), programs: programsOf(join(root, "apps/examples/src")) },
+  ...globSync("packages/*/README.md", { cwd: root }).map((path) => ({
+    readme: join(root, path),
+    programs: programsOf(join(root, path, "../test/examples"))
+  }))
+]
+
+for (const { programs, readme } of readmes) {
+  describe(`${readme.slice(root.length + 1)}`, () => {
+    it("shows its programs word for word, and no others", () => {
+      assert.sameMembers(
+        Array.from(blocksOf(readme)),
+        programs.map((file) => readFileSync(file, "utf8"))
+      )
+    })
+
+    for (const file of programs) {
+      const source = readFileSync(file, "utf8")
+      if (!source.includes("console.log")) continue
+      const lines = announced(source)
+      if (lines.length === 0) {
+        it.live(
+          `${basename(file)} answers although one node is down, and ends by itself`,
+          () => Effect.map(runApart(file), (printed) => assert.match(printed, /^(?:1000n?|0x3e8)$/)),
+          30_000
+        )
+      } else {
+        it.live(`${basename(file)} prints what it says`, () =>
+          Effect.map(runHere(file), (printed) => assert.strictEqual(printed, lines.join("\n")))
+        )
+      }
+    }
   })
-})
+}

@@ -2,7 +2,7 @@ import { ResponseCache } from "@hawser/cache"
 import { Effect } from "effect"
 
 const price = Effect.sync(() => {
-  console.log("asking")
+  console.log("asking") // asking
   return 42
 })
 
@@ -13,7 +13,7 @@ const program = Effect.gen(function* () {
     staleWhileRevalidate: "10 seconds",
     staleIfError: "1 hour"
   })
-  console.log(yield* Effect.all([cached, cached, cached])) // asking, [42, 42, 42]
+  console.log(yield* Effect.all([cached, cached, cached])) // [ 42, 42, 42 ]
 })
 
 await Effect.runPromise(Effect.scoped(program))
