@@ -67,18 +67,18 @@ const announced = (source: string): ReadonlyArray<string> =>
   Array.from(source.matchAll(/console\.log\(.*\) \/\/ (.*)$/gm), ([, line]) => line!)
 
 const readmes = [
-  { readme: join(root, "README.md"), programs: programsOf(join(root, "apps/examples/src")) },
-  ...globSync("packages/*/README.md", { cwd: root }).map((path) => ({
-    readme: join(root, path),
-    programs: programsOf(join(root, path, "../test/examples"))
+  { readme: "README.md", programs: programsOf(join(root, "apps/examples/src")) },
+  ...globSync("packages/*/README.md", { cwd: root }).map((readme) => ({
+    readme,
+    programs: programsOf(join(root, readme, "../test/examples"))
   }))
 ]
 
 for (const { programs, readme } of readmes) {
-  describe(`${readme.slice(root.length + 1)}`, () => {
+  describe(readme, () => {
     it("shows its programs word for word, and no others", () => {
       assert.sameMembers(
-        Array.from(blocksOf(readme)),
+        Array.from(blocksOf(join(root, readme))),
         programs.map((file) => readFileSync(file, "utf8"))
       )
     })

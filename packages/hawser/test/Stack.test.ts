@@ -3,7 +3,7 @@ import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Data, Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
-import type { RpcError} from "hawser";
+import type { RpcError } from "hawser"
 import { Breaker, Call, Http, JsonRpc, Stack, Timeout, UpstreamPool } from "hawser"
 
 class Flaky extends Data.TaggedError("Flaky")<{}> {}

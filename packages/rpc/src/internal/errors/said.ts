@@ -8,10 +8,10 @@ export interface Reply {
   /** The HTTP status; 200 where there is none, as over WebSocket. */
   readonly status: number
   /** The `Retry-After` header as it came. */
-  readonly retryAfter: string | undefined
-  readonly error: { readonly code?: unknown; readonly message?: unknown; readonly data?: unknown } | undefined
+  readonly retryAfter?: string | undefined
+  readonly error?: { readonly code?: unknown; readonly message?: unknown; readonly data?: unknown } | undefined
   /** The beginning of the body, if there was no JSON-RPC error in it. */
-  readonly body: string | undefined
+  readonly body?: string | undefined
 }
 
 /** Characters that are read of the message, of its data, and of the body. */
