@@ -143,7 +143,7 @@ describe("make", () => {
   it("options that mean nothing are refused where they are given", () => {
     const refused = (options: object): string => {
       try {
-        Breaker.make(options)
+        void Breaker.make(options)
       } catch (error) {
         assert.instanceOf(error, Options.InvalidOption)
         return error.message

@@ -1,3 +1,5 @@
+// What the types refuse is tested here.
+// @effect-diagnostics missingEffectError:off floatingEffect:off
 import { assert, describe, it } from "@effect/vitest"
 import { Breaker } from "@hawser/breaker"
 import { Call, Events, JsonRpc, Outcome } from "@hawser/core"

@@ -478,10 +478,10 @@ describe("failures", () => {
       const cache = yield* make()
       const policy = { ttl: 0, staleWhileRevalidate: "1 hour", negative: { ttl: "1 hour", when: () => true } } as const
       yield* cache.set("a", "old", policy)
-      yield* timed(cache.execute("a", fails(new Broken({ n: 1 })).load, policy))
+      yield* timed(Effect.exit(cache.execute("a", fails(new Broken({ n: 1 })).load, policy)))
       yield* TestClock.adjust(1_000)
       assert.strictEqual(cache.get("a")?.value, "old")
-      yield* timed(cache.execute("a", fails(rejected).load, policy))
+      yield* timed(Effect.exit(cache.execute("a", fails(rejected).load, policy)))
       yield* TestClock.adjust(1)
       assert.strictEqual(yield* Effect.flip(cache.execute("a", Effect.succeed("new"), policy)), rejected)
     })
@@ -682,7 +682,7 @@ describe("what it tells", () => {
       const policy = { ttl: 0, staleWhileRevalidate: "1 hour" } as const
       yield* cache.set("a", 1, policy)
       yield* TestClock.adjust(5)
-      yield* cache.execute("a", Effect.fail("broken"), policy)
+      yield* Effect.exit(cache.execute("a", Effect.fail("broken"), policy))
       yield* cache.set("b", 1, policy)
       assert.deepStrictEqual(heard, [
         { type: "stale", key: "a", why: "revalidate", age: 5 },

@@ -1,3 +1,5 @@
+// What the types refuse is tested here.
+// @effect-diagnostics missingEffectError:off missingEffectContext:off floatingEffect:off returnEffectInGen:off
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Events, JsonRpc, Options } from "@hawser/core"
 import { Context, Data, Effect, Exit, Layer, type Scope } from "effect"

@@ -1,3 +1,5 @@
+// What the types refuse is tested here.
+// @effect-diagnostics missingEffectError:off missingEffectContext:off
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Events, JsonRpc } from "@hawser/core"
 import { Context, Data, Effect, Layer } from "effect"

@@ -123,7 +123,7 @@ describe("life", () => {
       const layer = Layer.unwrap(
         Effect.suspend(() =>
           ++builds === 1
-            ? Effect.fail(new Error("not yet"))
+            ? Effect.fail("not yet")
             : Effect.succeed(
                 Layer.succeed(JsonRpc.client<never>())({
                   name: "x",
@@ -134,7 +134,7 @@ describe("life", () => {
         )
       )
       const provider = Provider.make(layer)
-      assert.strictEqual(((yield* rejected(provider.request(blockNumber))) as Error).message, "not yet")
+      assert.strictEqual(yield* rejected(provider.request(blockNumber)), "not yet")
       const answers = yield* Effect.promise(() => Promise.all([1, 2, 3].map(() => provider.request(blockNumber))))
       assert.deepStrictEqual(answers, [7, 7, 7])
       assert.strictEqual(builds, 2)

@@ -281,10 +281,9 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
       const nameOf = (upstream: U) => roster.members.find((member) => member.upstream === upstream)?.name ?? ""
       const ballot = run<Ballot, E | Ballot, R>({
         ask: (upstream) =>
-          Effect.matchEffect(ask(upstream), {
-            onSuccess: (value) => Effect.succeed(new Ballot(nameOf(upstream), { value })),
-            onFailure: (error) =>
-              Effect.fail(isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
+          Effect.mapBoth(ask(upstream), {
+            onSuccess: (value) => new Ballot(nameOf(upstream), { value }),
+            onFailure: (error) => (isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
           }),
         repeatable: true,
         isAnswer: (error) => error instanceof Ballot,

@@ -405,7 +405,9 @@ describe("quorum", () => {
   it.effect("returns what enough upstreams agree on, and interrupts the rest", () =>
     Effect.gen(function* () {
       const hanging = new Node("c", Effect.never)
-      const pool = yield* poolOf([says("a", "1"), says("b", "1"), hanging])
+      // They answer only once all three have been asked.
+      const slow = (name: string) => new Node(name, Effect.as(Effect.yieldNow, "1"))
+      const pool = yield* poolOf([slow("a"), slow("b"), hanging])
       assert.strictEqual(yield* pool.quorum(ask, { of: 3, agree: 2 }), "1")
       assert.strictEqual(hanging.requests, 1)
       atRest(pool)

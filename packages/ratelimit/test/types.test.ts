@@ -1,3 +1,5 @@
+// What the types refuse is tested here.
+// @effect-diagnostics missingEffectError:off
 import { describe, it } from "@effect/vitest"
 import { JsonRpc } from "@hawser/core"
 import { Data, Effect, Layer } from "effect"

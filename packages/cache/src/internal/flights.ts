@@ -249,7 +249,7 @@ export class Flights {
       const { spare } = flight
       const then = this.now()
       if (spare === undefined || then >= spare.until) return
-      this.leave(flight, member)
+      void this.leave(flight, member)
       member.resume?.(this.commits.stale(spare, member.call, then, "deadline"))
     })
   }
