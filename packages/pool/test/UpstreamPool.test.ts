@@ -332,6 +332,19 @@ describe("last resort", () => {
     })
   )
 
+  it.effect("also when those without a breaker in the way have been asked and failed", () =>
+    Effect.gen(function* () {
+      const a = new Node("a").down()
+      const b = broken("b", Effect.succeed("b"))
+      const pool = yield* poolOf([a, b.node])
+      for (let i = 1; i <= 5; i++) {
+        assert.strictEqual(yield* pool.execute(ask), "b")
+        assert.strictEqual(b.probes(), i)
+      }
+      assert.isAtMost(a.requests, 5)
+    })
+  )
+
   it.effect("the others wait for its outcome and then start over", () =>
     Effect.gen(function* () {
       const back = yield* Deferred.make<string, Failing>()

@@ -11,6 +11,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { TransportError } from "./RpcError.ts"
 
@@ -21,9 +22,11 @@ export class WrongChain extends Data.TaggedError("WrongChain")<{
   readonly actual: number
   /** When its chain will be asked again; `undefined` where this is how it was found out, not why it was left out. */
   readonly retryAfter: Duration.Duration | undefined
+  /** Whether it may be asked sooner where nobody else can answer. */
+  readonly probe: boolean
 }> {
   get [Outcome.TypeId](): Outcome.Verdict {
-    return this.retryAfter === undefined ? foundOut : Outcome.refusal(this.retryAfter)
+    return this.retryAfter === undefined ? foundOut : Outcome.refusal(this.retryAfter, this.probe ? "probe" : undefined)
   }
 
   override get message(): string {
@@ -55,6 +58,9 @@ export const make = (chainId?: number): Chain => ({
 /** How long an upstream of another chain is left out before its chain is asked again, in milliseconds. */
 const recheckAfter = 60_000
 
+/** And how long at least, where nobody else can answer. */
+const probeAfter = 5_000
+
 /**
  * Holds an upstream to a chain. Belongs above whatever limits the upstream, since the check is a request like any other.
  *
@@ -72,13 +78,18 @@ export const layer = (chain: Chain | number) => {
 
 type Failing<E> = E | WrongChain | TransportError
 
+interface Wrong {
+  readonly actual: number
+  readonly since: number
+}
+
 class Check<E> implements JsonRpc.Stage<Failing<E>> {
   private readonly chain: Chain
   private readonly below: JsonRpc.Service<E>
   private readonly events: Events.Sink<{ readonly type: string }>
   private readonly clock: Clock.Clock
   private verified = false
-  private wrong: { readonly actual: number; readonly until: number } | undefined = undefined
+  private wrong: Wrong | undefined = undefined
   /** Those who wait for the check of another caller. */
   private waiting: Set<(exit: Exit.Exit<void, Failing<E>>) => void> | undefined = undefined
 
@@ -103,8 +114,7 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
   readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, Failing<E>> =>
     Effect.suspend((): Effect.Effect<unknown, Failing<E>> => {
       if (this.verified) return this.watched(request)
-      const left = this.wrong === undefined ? 0 : this.wrong.until - Call.now(this.clock)
-      if (left > 0) return this.mismatch(this.wrong!.actual, Duration.millis(left))
+      if (this.wrong !== undefined) return this.again(request, this.wrong)
       return request.nature === "read"
         ? Effect.matchCauseEffect(this.watched(request), {
             onSuccess: (answer) => Effect.as(this.verify, answer),
@@ -115,6 +125,15 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
           })
         : Effect.andThen(this.verify, this.watched(request))
     })
+
+  // Once it was of another chain it must prove itself first.
+  private again(request: JsonRpc.Request, { actual, since }: Wrong): Effect.Effect<unknown, Failing<E>> {
+    const age = Call.now(this.clock) - since
+    const due = age >= recheckAfter || (age >= probeAfter && probing())
+    return due
+      ? Effect.andThen(this.verify, this.watched(request))
+      : this.mismatch(actual, Duration.millis(recheckAfter - age), age >= probeAfter)
+  }
 
   // A connection that is refused may be followed by one to another node.
   private watched(request: JsonRpc.Request): Effect.Effect<unknown, E> {
@@ -155,8 +174,9 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
 
   private readonly ask: Effect.Effect<void, Failing<E>> = Call.use((call) => {
     Call.spend(call)
-    // The request that is being checked has passed the limits; its check stands in line if it must.
-    return Effect.provideService(this.below.request(JsonRpc.makeRequest("eth_chainId")), Call.Insist, "wait")
+    const request = this.below.request(JsonRpc.makeRequest("eth_chainId"))
+    // The request that is being checked has passed the limits, or must; its check stands in line if need be.
+    return probing() ? request : Effect.provideService(request, Call.Insist, "wait")
   }).pipe(Effect.flatMap((answer) => this.judge(answer)))
 
   private judge(answer: unknown): Effect.Effect<void, WrongChain | TransportError> {
@@ -173,18 +193,24 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
       this.wrong = undefined
       return Effect.void
     }
-    this.wrong = { actual, until: Call.now(this.clock) + recheckAfter }
+    this.wrong = { actual, since: Call.now(this.clock) }
     if (this.events.active) this.events.emit({ type: "wrong-chain", expected, actual } as { readonly type: string })
-    return this.mismatch(actual, undefined)
+    return this.mismatch(actual, undefined, false)
   }
 
-  private mismatch(actual: number, retryAfter: Duration.Duration | undefined): Effect.Effect<never, WrongChain> {
+  private mismatch(
+    actual: number,
+    retryAfter: Duration.Duration | undefined,
+    probe: boolean
+  ): Effect.Effect<never, WrongChain> {
     const expected = this.chain.expected!
     return Effect.fail(
-      Outcome.stackless(() => new WrongChain({ upstream: this.below.name, expected, actual, retryAfter }))
+      Outcome.stackless(() => new WrongChain({ upstream: this.below.name, expected, actual, retryAfter, probe }))
     )
   }
 }
+
+const probing = (): boolean => Fiber.getCurrent()?.getRef(Call.Insist) === "probe"
 
 /** The chain's own refusal may come from the wrong chain as well as a result. */
 const isAnswer = (cause: Cause.Cause<unknown>): boolean =>

@@ -160,6 +160,28 @@ describe("a wrong upstream", () => {
     })
   )
 
+  it.effect("is asked sooner where nobody else can answer, but not at every call", () =>
+    Effect.gen(function* () {
+      const upstream = new Upstream()
+      upstream.id = Effect.succeed("0x2")
+      const service = yield* upstream.checked(1)
+      const probe = Effect.provideService(Effect.flip(service.request(read)), Call.Insist, "probe")
+      yield* Effect.flip(service.request(read))
+      assert.deepInclude(Outcome.of(yield* probe), { refused: true, insist: undefined })
+      yield* TestClock.adjust("5 seconds")
+      const refused = Outcome.of(yield* Effect.flip(service.request(read)))
+      assert.deepInclude(refused, { refused: true, insist: "probe", retryAfter: Duration.seconds(55) })
+      assert.deepStrictEqual(upstream.asked, ["eth_getBalance", "eth_chainId"])
+      assert.deepInclude(Outcome.of(yield* probe), { refused: false, counts: "failure" })
+      assert.deepInclude(Outcome.of(yield* probe), { refused: true, insist: undefined })
+      assert.deepStrictEqual(upstream.asked, ["eth_getBalance", "eth_chainId", "eth_chainId"])
+      upstream.id = Effect.succeed("0x1")
+      yield* TestClock.adjust("5 seconds")
+      const answer = Effect.provideService(service.request(read), Call.Insist, "probe")
+      assert.strictEqual(yield* answer, "0x7")
+    })
+  )
+
   it.effect("never sees a write", () =>
     Effect.gen(function* () {
       const upstream = new Upstream()

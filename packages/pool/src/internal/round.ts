@@ -144,12 +144,13 @@ export class Round<U, A, E, R> {
   }
 
   private nobodyLeft(): Effect.Effect<A, Failing<E>, R> {
-    return this.asked === 0 && !this.hedging ? this.allRefused(undefined) : this.giveUp()
+    return this.hedging ? this.giveUp() : this.allRefused(undefined)
   }
 
   /**
-   * Nobody was asked, everybody refused: stand in the line that moves first, if there is time, else go to each upstream
-   * behind an open breaker as a probe, or wait for the probe of another call. `done` has just had its turn.
+   * Everybody refused, or was asked and failed. Of those who refused: stand in the line that moves first, if there is
+   * time, else go to each upstream behind an open breaker as a probe, or wait for the probe of another call. `done` has
+   * just had its turn.
    */
   private allRefused(done: Member<U> | undefined): Effect.Effect<A, Failing<E>, R> {
     if (done !== undefined) (this.spent ??= new Set()).add(done)
@@ -170,7 +171,7 @@ export class Round<U, A, E, R> {
       return this.attempt(() => probe, "probe")
     }
     const busy = closed.map(([member]) => member).filter((member) => member.load.inflight > 0)
-    return busy.length === 0 || this.asked > 0 ? this.giveUp() : this.afterProbe(busy)
+    return busy.length === 0 ? this.giveUp() : this.afterProbe(busy)
   }
 
   private shortestLine(): { readonly member: Member<U>; readonly wait: number } | undefined {
