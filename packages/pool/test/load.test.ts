@@ -73,6 +73,32 @@ describe("Load", () => {
     assert.isBelow(load.cost(201), 60)
   })
 
+  it("one that failed is tried after a rest, forgiven if it is well, and rests longer if not", () => {
+    const load = new Load(settings)
+    const fail = (now: number) => load.failure(1, now)
+    for (let i = 0; i < 100; i++) fail(i)
+    assert.isAbove(load.cost(5_098), 1_000)
+    assert.strictEqual(load.cost(5_099), 0)
+    load.inflight = 1
+    assert.isAbove(load.cost(5_099), 1_000)
+    load.inflight = 0
+    fail(5_099)
+    // 5, 10, 20, 40, 80, 120, 120 seconds.
+    let now = 5_099
+    for (const rest of [10_000, 20_000, 40_000, 80_000, 120_000, 120_000]) {
+      assert.isAbove(load.cost(now + rest - 1), 0)
+      now += rest
+      assert.strictEqual(load.cost(now), 0)
+      fail(now)
+    }
+    now += 120_000
+    load.success(50, now)
+    assert.closeTo(load.cost(now), 50, 1)
+    fail(now)
+    assert.isAbove(load.cost(now + 4_999), 50)
+    assert.strictEqual(load.cost(now + 5_000), 0)
+  })
+
   it("one without history takes one request, not all of them", () => {
     const load = new Load(settings)
     assert.strictEqual(load.cost(0), 0)

@@ -4,8 +4,15 @@
 // the time that has passed. Failures are charged as latency, else an upstream that fails at once looks fast and draws
 // the traffic: the share of failures, also an EWMA, times a penalty. The share moves by time, and by at least one
 // twentieth per sample, so that neither a burst within a millisecond nor a single failure decides alone.
+//
+// The penalty would keep an upstream out long after it is well again. So one that has failed gets a trial after a rest:
+// one request, as if nothing were known of it. If that succeeds its failures are forgiven, else it rests twice as long.
 
 const leastStep = 1 / 20
+
+/** The first and the longest rest, in time constants. */
+const shortestRest = 1 / 2
+const longestRest = 12
 
 export interface Settings {
   /** Time constant of both averages, in milliseconds. */
@@ -20,19 +27,24 @@ export class Load {
   inflight = 0
   private known = false
   private updated = 0
+  private rest: number
   private readonly settings: Settings
 
   constructor(settings: Settings) {
     this.settings = settings
+    this.rest = shortestRest * settings.decay
   }
 
   success(elapsed: number, now: number): void {
+    if (this.isRested(now)) this.failing = 0
+    this.rest = shortestRest * this.settings.decay
     const keep = this.age(now)
     this.latency = elapsed > this.latency ? elapsed : this.latency * keep + elapsed * (1 - keep)
     this.failing *= Math.min(keep, 1 - leastStep)
   }
 
   failure(elapsed: number, now: number): void {
+    if (this.isRested(now)) this.rest = Math.min(2 * this.rest, longestRest * this.settings.decay)
     const keep = Math.min(this.age(now), 1 - leastStep)
     // A failure says nothing of how long an answer takes, except that it takes no less than a failure that took long.
     if (elapsed > this.latency) this.latency = elapsed
@@ -52,8 +64,13 @@ export class Load {
    */
   cost(now: number): number {
     if (!this.known) return this.inflight === 0 ? 0 : this.settings.penalty * (this.inflight + 1)
+    if (this.inflight === 0 && this.isRested(now)) return 0
     const keep = Math.exp(-this.since(now) / this.settings.decay)
     return (this.latency + this.failing * this.settings.penalty) * keep * (this.inflight + 1)
+  }
+
+  private isRested(now: number): boolean {
+    return this.failing > 0 && this.since(now) >= this.rest
   }
 
   private age(now: number): number {
