@@ -122,6 +122,12 @@ export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
  */
 export const Sticky = Context.Reference<string | undefined>("~hawser/Call/Sticky", { defaultValue: () => undefined })
 
+/**
+ * Upstreams that a pool must not ask for what runs here, by name: to have an answer checked by another, say. Where nobody
+ * else is left, nobody is asked. A cache above the pool loads for all who share a key, and takes no notice of it.
+ */
+export const Exclude = Context.Reference<ReadonlyArray<string>>("~hawser/Call/Exclude", { defaultValue: () => [] })
+
 /** Runs `f` with the call this fiber works for, or opens one around it. */
 export const use = <A, E, R>(
   f: (call: Call, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>

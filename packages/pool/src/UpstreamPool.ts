@@ -116,6 +116,8 @@ export interface Execution {
   readonly repeatable?: boolean | undefined
   /** All executions of one scope go to one upstream, and to another only when that one fails. Default: core's `Call.Sticky`. */
   readonly scope?: string | undefined
+  /** Names of upstreams that are not asked; where nobody else is left, nobody is. Default: core's `Call.Exclude`. */
+  readonly exclude?: ReadonlyArray<string> | undefined
 }
 
 export interface Quorum<in A = any> {
@@ -184,7 +186,7 @@ export const make = <U, E = any>(
     const events = Events.make<Event>()
     return Effect.map(build(specs, settings, events), ({ run, ...pool }) => ({
       ...pool,
-      execute: (ask, options) => run({ ask, repeatable: options?.repeatable ?? true, isAnswer, scope: options?.scope }),
+      execute: (ask, options) => run({ ask, repeatable: options?.repeatable ?? true, isAnswer }, options),
       events
     }))
   })
@@ -233,8 +235,7 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
           pool.run({
             ask: (upstream) => upstream.request(request),
             repeatable: request.nature === "read",
-            isAnswer: isRejected,
-            scope: undefined
+            isAnswer: isRejected
           }),
         inspect: () => ({
           name: "pool",
@@ -266,12 +267,14 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
     }
     const ground = { clock, random, roster, judge, emit }
 
-    const run = <A, E, R>(job: Job<U, A, E, R>): Effect.Effect<A, Failing<E>, R> =>
+    const run = <A, E, R>(job: Job<U, A, E, R>, wish?: Execution): Effect.Effect<A, Failing<E>, R> =>
       Call.use((call, fiber) => {
         call.pooled = true
-        const scope = job.scope ?? fiber.getRef(Call.Sticky)
-        const hedging = fiber.getRef(Call.Insist) === "hedge"
-        return new Round(ground, scope === undefined ? job : { ...job, scope }, call, hedging).next()
+        return new Round(ground, job, call, {
+          scope: wish?.scope ?? fiber.getRef(Call.Sticky),
+          excluded: wish?.exclude ?? fiber.getRef(Call.Exclude),
+          hedging: fiber.getRef(Call.Insist) === "hedge"
+        }).next()
       })
 
     const quorum = <A, E, R>(ask: (upstream: U) => Effect.Effect<A, E, R>, options: Quorum<A>) => {
@@ -286,8 +289,7 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
             onFailure: (error) => (isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
           }),
         repeatable: true,
-        isAnswer: (error) => error instanceof Ballot,
-        scope: undefined
+        isAnswer: (error) => error instanceof Ballot
       })
       const alike = (a: Group["answer"], b: Group["answer"]) =>
         "value" in a && "value" in b

@@ -412,6 +412,66 @@ describe("scopes", () => {
   )
 })
 
+describe("exclusion", () => {
+  it.effect("those who are excluded are not asked, whether all goes well or nobody else is left", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = ["a", "b", "c"].map((name) => new Node(name)) as [Node, Node, Node]
+      const pool = yield* poolOf([a, b, c])
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual(yield* pool.execute(ask, { exclude: ["a", "c", "nobody"] }), "b")
+      }
+      b.down()
+      const error = yield* Effect.flip(pool.execute(ask, { exclude: ["a", "c"] }))
+      assert.strictEqual(error._tag, "NoAnswer")
+      if (error._tag === "NoAnswer")
+        assert.deepStrictEqual(
+          error.causes.map(({ upstream }) => upstream),
+          ["b"]
+        )
+      const asked = b.requests
+      const none = yield* Effect.flip(Effect.provideService(pool.execute(ask), Call.Exclude, ["a", "b", "c"]))
+      assert.strictEqual(none.message, "No upstream was asked")
+      assert.deepStrictEqual([a.requests, b.requests, c.requests], [0, asked, 0])
+      atRest(pool)
+    })
+  )
+
+  it.effect("a scope leaves the upstream it sticks to for a request that excludes it, and failover passes it by", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b", "c"].map((name) => new Node(name))
+      const pool = yield* poolOf(nodes)
+      const first = yield* pool.execute(ask, { scope: "tx 7" })
+      const [other, last] = nodes.filter(({ name }) => name !== first) as [Node, Node]
+      const before = nodes.find(({ name }) => name === first)!.requests
+      other.down()
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual(yield* pool.execute(ask, { scope: "tx 7", exclude: [first] }), last.name)
+      }
+      assert.strictEqual(nodes.find(({ name }) => name === first)!.requests, before)
+    })
+  )
+
+  it.effect("a hedge does not go to them", () =>
+    Effect.gen(function* () {
+      const [a, b] = [new Node("a", Effect.never), new Node("b")]
+      const pool = yield* poolOf([a, b])
+      const hedged = Call.use((call) => {
+        const first = Effect.provideService(pool.execute(ask, { exclude: ["b"] }), Call.Current, call)
+        const second = Effect.provideService(pool.execute(ask, { exclude: ["b"] }), Call.Insist, "hedge" as const)
+        return Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(first, { startImmediately: true })
+          const error = yield* Effect.flip(Effect.provideService(second, Call.Current, call))
+          yield* Fiber.interrupt(fiber)
+          return error
+        })
+      })
+      assert.strictEqual((yield* hedged)._tag, "NoAnswer")
+      assert.deepStrictEqual([a.requests, b.requests], [1, 0])
+      atRest(pool)
+    })
+  )
+})
+
 describe("quorum", () => {
   const says = (name: string, value: string) => new Node(name, Effect.succeed(value))
 

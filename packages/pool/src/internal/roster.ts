@@ -11,6 +11,14 @@ export interface Settings extends MemberSettings {
 
 type Tier<U> = ReadonlyArray<Member<U>>
 
+const nobody: ReadonlyArray<string> = []
+
+const isOpen = (
+  member: Member<unknown>,
+  tried: ReadonlyArray<object> | undefined,
+  excluded: ReadonlyArray<string>
+): boolean => tried?.includes(member) !== true && !excluded.includes(member.name)
+
 /** Who is in the pool, and who is to be asked next. Takes the time and random numbers as arguments. */
 export class Roster<U> {
   members: ReadonlyArray<Member<U>> = []
@@ -50,29 +58,44 @@ export class Roster<U> {
 
   /**
    * Whom to ask next: in the tier whose turn it is, else in the first that has somebody untried. Those who refuse or are
-   * ejected come after all others. `undefined` when all have been tried.
+   * ejected come after all others, those who are excluded never. `undefined` when all have been tried.
    */
-  pick(tried: ReadonlyArray<object> | undefined, now: number, random: () => number): Member<U> | undefined {
+  pick(
+    tried: ReadonlyArray<object> | undefined,
+    now: number,
+    random: () => number,
+    excluded: ReadonlyArray<string> = nobody
+  ): Member<U> | undefined {
     const first = tried === undefined || tried.length === 0 ? this.turn(now, random) : 0
     return (
-      this.search(first, tried, now, random, true) ??
-      (first === 0 ? undefined : this.search(0, tried, now, random, true)) ??
-      this.search(0, tried, now, random, false)
+      this.search(first, tried, excluded, now, random, true) ??
+      (first === 0 ? undefined : this.search(0, tried, excluded, now, random, true)) ??
+      this.search(0, tried, excluded, now, random, false)
     )
   }
 
   /** Whom to ask beside those who are being asked: somebody of the same tier. */
-  pickBeside(tried: ReadonlyArray<object> | undefined, now: number, random: () => number): Member<U> | undefined {
-    const tier = this.tiers.findIndex((tier) => tier.some((member) => tried?.includes(member)))
-    if (tier < 0) return this.pick(tried, now, random)
-    const rest = this.tiers[tier]!.filter((member) => !tried!.includes(member) && this.isEligible(member, now))
+  pickBeside(
+    tried: ReadonlyArray<object> | undefined,
+    now: number,
+    random: () => number,
+    excluded: ReadonlyArray<string> = nobody
+  ): Member<U> | undefined {
+    const tier = this.tiers.find((tier) => tier.some((member) => tried?.includes(member)))
+    if (tier === undefined) return this.pick(tried, now, random, excluded)
+    const rest = tier.filter((member) => isOpen(member, tried, excluded) && this.isEligible(member, now))
     return this.choose(rest, now, random)
   }
 
-  /** The upstream that a scope sticks to, unless it has been tried, refuses or is out. */
-  stuck(scope: string, tried: ReadonlyArray<object> | undefined, now: number): Member<U> | undefined {
+  /** The upstream that a scope sticks to, unless it has been tried, is excluded, refuses or is out. */
+  stuck(
+    scope: string,
+    tried: ReadonlyArray<object> | undefined,
+    now: number,
+    excluded: ReadonlyArray<string> = nobody
+  ): Member<U> | undefined {
     const member = this.scopes.get(scope)
-    return member !== undefined && tried?.includes(member) !== true && this.isEligible(member, now) ? member : undefined
+    return member !== undefined && isOpen(member, tried, excluded) && this.isEligible(member, now) ? member : undefined
   }
 
   stick(scope: string, member: Member<U>): void {
@@ -133,12 +156,13 @@ export class Roster<U> {
   private search(
     first: number,
     tried: ReadonlyArray<object> | undefined,
+    excluded: ReadonlyArray<string>,
     now: number,
     random: () => number,
     eligible: boolean
   ): Member<U> | undefined {
     const fits = (member: Member<U>) =>
-      tried?.includes(member) !== true && (eligible ? this.isEligible(member, now) : !member.draining)
+      isOpen(member, tried, excluded) && (eligible ? this.isEligible(member, now) : !member.draining)
     for (let i = first; i < this.tiers.length; i++) {
       const tier = this.tiers[i]!
       // Nearly always nobody is left out, and two draws are all it takes, however large the tier.

@@ -33,8 +33,16 @@ export interface Job<U, A, E, R> {
   readonly repeatable: boolean
   /** Errors that are answers: returned at once, as they are. */
   readonly isAnswer: (error: E, verdict: Outcome.Verdict) => boolean
+}
+
+/** Whom a call wants asked. */
+export interface Wish {
   /** All requests of one scope go to one upstream while it can. */
   readonly scope: string | undefined
+  /** Who is not to be asked, by name. */
+  readonly excluded: ReadonlyArray<string>
+  /** Somebody beside those who are being asked. */
+  readonly hedging: boolean
 }
 
 export type Failing<E> = E | Call.NoAnswer<E | Call.Defect>
@@ -43,18 +51,18 @@ export class Round<U, A, E, R> {
   private readonly pool: Ground<U>
   private readonly job: Job<U, A, E, R>
   private readonly call: Call.Call
-  private readonly hedging: boolean
+  private readonly wish: Wish
   private asked = 0
   /** Who refused, and how. */
   private refusals: Map<Member<U>, Outcome.Verdict> | undefined = undefined
   /** Who refused and has been asked again, insistently. */
   private spent: Set<Member<U>> | undefined = undefined
 
-  constructor(pool: Ground<U>, job: Job<U, A, E, R>, call: Call.Call, hedging: boolean) {
+  constructor(pool: Ground<U>, job: Job<U, A, E, R>, call: Call.Call, wish: Wish) {
     this.pool = pool
     this.job = job
     this.call = call
-    this.hedging = hedging
+    this.wish = wish
   }
 
   /** Asks the next upstream that has not been tried. */
@@ -69,11 +77,11 @@ export class Round<U, A, E, R> {
   private choose(now: number): Member<U> | undefined {
     const { random, roster } = this.pool
     const { tried } = this.call
+    const { excluded, hedging, scope } = this.wish
     // A hedge stays within the tier of what it hedges: a slow node of our own is no reason to pay for another's.
-    if (this.hedging) return roster.pickBeside(tried, now, random)
-    const { scope } = this.job
-    const stuck = scope === undefined ? undefined : roster.stuck(scope, tried, now)
-    return stuck ?? roster.pick(tried, now, random)
+    if (hedging) return roster.pickBeside(tried, now, random, excluded)
+    const stuck = scope === undefined ? undefined : roster.stuck(scope, tried, now, excluded)
+    return stuck ?? roster.pick(tried, now, random, excluded)
   }
 
   private attempt(choose: (now: number) => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {
@@ -107,7 +115,7 @@ export class Round<U, A, E, R> {
     if (lease.due && pool.roster.eject(lease.member, now, pool.random)) {
       pool.emit(() => ({ type: "ejected", upstream: lease.member.name, for: lease.member.ejection!.until - now }))
     }
-    if (outcome === "success" && this.job.scope !== undefined) pool.roster.stick(this.job.scope, lease.member)
+    if (outcome === "success" && this.wish.scope !== undefined) pool.roster.stick(this.wish.scope, lease.member)
     if (call.recorder === undefined) return
     const upstream = lease.member.name
     const error = lease.verdict === undefined ? undefined : Call.summary(lease.error)
@@ -144,7 +152,7 @@ export class Round<U, A, E, R> {
   }
 
   private nobodyLeft(): Effect.Effect<A, Failing<E>, R> {
-    return this.hedging ? this.giveUp() : this.allRefused(undefined)
+    return this.wish.hedging ? this.giveUp() : this.allRefused(undefined)
   }
 
   /**
