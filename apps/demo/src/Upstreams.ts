@@ -48,7 +48,7 @@ const stateOf = (upstream: Stack.UpstreamStatus, cheapest: number): Pick<Upstrea
     return { state: "paused", leftOut: `${time(rateLimit.pausedFor)} left` }
   }
   if (pool === undefined || pool.asked === 0) return { state: "unknown", leftOut: undefined }
-  if (pool.out === "ejected" || pool.out === "draining") return { state: "avoided", leftOut: pool.out }
+  if (pool.out === "ejected" || pool.out === "draining") return { state: "avoided", leftOut: pool.leftOut ?? pool.out }
   if (costOf(upstream) < 10 * Math.max(1, cheapest)) return { state: "up", leftOut: undefined }
   const why = pool.failing > 0.01 ? `failed ${Math.round(pool.failing * 100)} % of late` : `takes ${time(pool.latency)}`
   return { state: "avoided", leftOut: why }

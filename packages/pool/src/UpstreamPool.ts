@@ -105,7 +105,7 @@ export interface MemberInspection {
   readonly failures: number
   readonly neutrals: number
   readonly refusals: number
-  /** Why it was left out last, while that holds. */
+  /** The refusal or the failures for which nothing is sent to it, while that holds. */
   readonly leftOut: string | undefined
   readonly lastError: string | undefined
 }
@@ -349,13 +349,7 @@ const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): Me
   tier: member.tier,
   weight: member.weight,
   inflight: member.load.inflight,
-  out: roster.isEligible(member, now)
-    ? undefined
-    : member.draining
-      ? "draining"
-      : member.isEjected(now)
-        ? "ejected"
-        : "refused",
+  ...outOf(member, roster, now),
   latency: member.load.latency,
   failing: member.load.failing,
   cost: member.cost(now),
@@ -364,6 +358,12 @@ const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): Me
   failures: member.failures,
   neutrals: member.neutrals,
   refusals: member.refusals,
-  leftOut: member.refuses(now) ? Call.summary(member.leftOut!.error) : undefined,
   lastError: member.lastError === undefined ? undefined : Call.summary(member.lastError)
 })
+
+const outOf = <U>(member: Member<U>, roster: Roster<U>, now: number): Pick<MemberInspection, "out" | "leftOut"> => {
+  if (roster.isEligible(member, now)) return { out: undefined, leftOut: undefined }
+  if (member.draining) return { out: "draining", leftOut: undefined }
+  if (member.isEjected(now)) return { out: "ejected", leftOut: member.ejection!.because }
+  return { out: "refused", leftOut: Call.summary(member.leftOut!.error) }
+}

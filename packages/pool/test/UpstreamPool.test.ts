@@ -579,8 +579,28 @@ describe("membership", () => {
       yield* Fiber.join(fiber)
       assert.strictEqual(nodes[0]!.requests, 3)
       assert.strictEqual(pool.inspect()[0]!.out, "ejected")
+      assert.strictEqual(pool.inspect()[0]!.leftOut, "3 failures in a row")
       yield* TestClock.adjust("30 seconds")
       assert.isUndefined(pool.inspect()[0]!.out)
+      assert.isUndefined(pool.inspect()[0]!.leftOut)
+    })
+  )
+
+  it.effect("one that fails too often of many says how often", () =>
+    Effect.gen(function* () {
+      const flaky = new Node("a")
+      const nodes = [flaky, new Node("b")]
+      const pool = yield* UpstreamPool.make(
+        nodes.map((node, i) => ({ name: node.name, upstream: node, tier: i })),
+        { ejection: { minimum: 4, jitter: 0 }, panic: 0 }
+      )
+      yield* pool.execute(ask)
+      yield* pool.execute(ask)
+      flaky.down()
+      yield* pool.execute(ask)
+      assert.isUndefined(pool.inspect()[0]!.leftOut)
+      yield* pool.execute(ask)
+      assert.strictEqual(pool.inspect()[0]!.leftOut, "2 of 4 requests failed")
     })
   )
 })

@@ -22,6 +22,8 @@ export class Ejection {
   /** Ejections in a row: one less for each base time in which there was none. */
   count = 0
   until = -Infinity
+  /** What the last one was for, in words. */
+  because = ""
   private streak = 0
   private ended = 0
   private started = 0
@@ -52,7 +54,11 @@ export class Ejection {
     const total = this.current.total + this.previous.total
     const failed = this.current.failed + this.previous.failed
     const { consecutive, minimum, rate } = this.rules
-    return !this.isOut(now) && (this.streak >= consecutive || (total >= minimum && failed / total >= rate))
+    if (this.isOut(now)) return false
+    if (this.streak >= consecutive) this.because = `${this.streak} failures in a row`
+    else if (total >= minimum && failed / total >= rate) this.because = `${failed} of ${total} requests failed`
+    else return false
+    return true
   }
 
   /** Puts it aside. */
