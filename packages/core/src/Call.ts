@@ -118,7 +118,7 @@ export const Insist = Context.Reference<Insistence>("~hawser/Call/Insist", {
 
 /**
  * A scope whose requests all go to one upstream: the nonce, the estimate and the send of one transaction, say. It moves to
- * another only when that one fails.
+ * another only when that one fails or is excluded.
  */
 export const Sticky = Context.Reference<string | undefined>("~hawser/Call/Sticky", { defaultValue: () => undefined })
 

@@ -114,9 +114,9 @@ export interface MemberInspection {
 export interface Execution {
   /** Whether it may run twice. Default true. What must not is handed on only where it provably did not run. */
   readonly repeatable?: boolean | undefined
-  /** All executions of one scope go to one upstream, and to another only when that one fails. Default: core's `Call.Sticky`. */
+  /** All executions of one scope go to one upstream, and to another only when that one fails or is excluded. Default: `Call.Sticky`. */
   readonly scope?: string | undefined
-  /** Names of upstreams that are not asked; where nobody else is left, nobody is. Default: core's `Call.Exclude`. */
+  /** Names of upstreams that are not asked; where nobody else is left, nobody is. Default: `Call.Exclude`. */
   readonly exclude?: ReadonlyArray<string> | undefined
 }
 
