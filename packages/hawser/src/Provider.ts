@@ -32,7 +32,10 @@ export interface Provider {
   ) => Promise<unknown>
   /** Every upstream, what is known of it, and why it is left out. Before the first request only their names. */
   readonly status: () => Stack.Status
-  /** Calls `listener` for each event of a layer. Returns the function that stops it. */
+  /**
+   * Calls `listener` for each event of a layer, and once for each call that ends (`layer: "call"`) with the report of what
+   * happened to it. Returns the function that stops it.
+   */
   readonly on: (listener: (event: JsonRpc.Event) => void) => () => void
   /**
    * Rejects what is under way and closes every socket. A client that was handed in is not closed, since it is not ours.

@@ -3,7 +3,7 @@
  */
 import { Breaker } from "@hawser/breaker"
 import { ResponseCache } from "@hawser/cache"
-import { type Call, JsonRpc, Options as Read } from "@hawser/core"
+import { type Call, JsonRpc, Options as Read, Trace } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Concurrency, RateLimit } from "@hawser/ratelimit"
 import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
@@ -72,6 +72,8 @@ export interface Options {
   readonly health?: Health.Options | false | undefined
   /** Rules that come before the built-in ones when an error is classified. */
   readonly errors?: ReadonlyArray<RpcError.Row> | undefined
+  /** Tells listeners what happened to each call, and makes spans where they are asked for. Default: no spans. */
+  readonly trace?: Trace.Options | false | undefined
 }
 
 /** Why an upstream of the stack gave no answer. */
@@ -108,7 +110,8 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
     unless(given.hedge, Hedge.layer),
     unless(given.retry, Retry.layer),
     unless(given.cache, (cache) => ResponseCache.layer({ policy: whatNeverChanges, ...cache })),
-    unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline))
+    unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline)),
+    unless(given.trace, Trace.layer)
   )
 }
 
@@ -157,7 +160,8 @@ const read = (options: Options) => {
     breaker: Read.any<Options["breaker"]>(),
     timeout: Read.any<Options["timeout"]>(),
     health: Read.any<Options["health"]>(),
-    errors: Read.any<Options["errors"]>()
+    errors: Read.any<Options["errors"]>(),
+    trace: Read.any<Options["trace"]>()
   })
   return given
 }

@@ -177,6 +177,27 @@ describe("status and events", () => {
   )
 })
 
+describe("what happened to a call", () => {
+  it.live("reaches whoever listens, once the call has ended", () =>
+    Effect.gen(function* () {
+      const { ask, nodes, provider } = yield* over([Scenario.status(500), Scenario.healthy])
+      const calls: Array<JsonRpc.Event> = []
+      provider.on((event) => {
+        if (event.layer === "call") calls.push(event)
+      })
+      while (nodes[0]!.count() === 0) yield* ask()
+      const call = calls.at(-1)!
+      assert.deepInclude(call, { type: "answered", method: "eth_blockNumber" })
+      const { answeredBy, steps } = call["report"] as Call.Report
+      assert.strictEqual(answeredBy, `127.0.0.1:${nodes[1]!.port}`)
+      assert.deepStrictEqual(
+        steps.filter(({ step }) => step === "ask").map((step) => "upstream" in step && step.upstream),
+        nodes.map(({ port }) => `127.0.0.1:${port}`)
+      )
+    }).pipe(Random.withSeed("report"))
+  )
+})
+
 describe("options", () => {
   const refused = (options: unknown): string => {
     try {
