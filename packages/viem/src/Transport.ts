@@ -1,34 +1,19 @@
 import type { JsonRpc } from "hawser"
-import { Provider, type Stack } from "hawser"
-import { type Chain, createTransport, type Transport } from "viem"
-import { toViemError } from "./internal/errors.ts"
+import {
+  BaseError,
+  type Chain,
+  createTransport,
+  HttpRequestError,
+  RpcRequestError,
+  TimeoutError,
+  type Transport
+} from "viem"
+import * as Errors from "./internal/errors.ts"
+import * as Pools from "./internal/pools.ts"
 
-/** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
-export type Source =
-  | string
-  | ReadonlyArray<string | URL | Stack.Upstream>
-  | Exclude<Provider.Source, Stack.Options>
-  | Provider.Provider
+export type { Attributes, Options, Source } from "./internal/pools.ts"
 
-/** Options of the transport: those of the default stack, and viem's own `key` and `name`. */
-export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
-  /** Identifies the transport in viem. Default `hawser`. */
-  readonly key?: string | undefined
-  /** Names the transport in viem. Default `Hawser`. */
-  readonly name?: string | undefined
-}
-
-/** What the transport adds to `client.transport`. */
-export interface Attributes {
-  /** Every upstream, what is known of it, and why it is left out. */
-  readonly status: Provider.Provider["status"]
-  /** Calls a listener for each event. Returns the function that stops it. */
-  readonly on: Provider.Provider["on"]
-  /** Rejects what is under way and closes every socket, for every client of this transport on this chain. */
-  readonly close: Provider.Provider["close"]
-}
-
-export type HawserTransport = Transport<"hawser", Attributes>
+export type HawserTransport = Transport<"hawser", Pools.Attributes>
 
 /**
  * A viem transport over many upstreams.
@@ -41,19 +26,12 @@ export type HawserTransport = Transport<"hawser", Attributes>
  * often viem instantiates it. viem's own retries are off, since they would multiply ours; its `timeout` is replaced by
  * the options `timeout` (one attempt) and `deadline` (the whole call). `signal` is honoured.
  */
-export const hawser = (source: Source, options: Options = {}): HawserTransport => {
+export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
   const { key = "hawser", name = "Hawser", ...stack } = options
-  const open = provider(source, stack)
-  const pools = new Map<number | undefined, Provider.Provider>()
+  const pools = Pools.make(source, stack)
   return ({ chain }: { readonly chain?: Chain | undefined }) => {
-    const chainId = chain?.id
-    let pool = pools.get(chainId)
-    if (pool === undefined) {
-      pool = open(chainId)
-      pools.set(chainId, pool)
-    }
-    const { close, on, request, status } = pool
-    return createTransport<"hawser", Attributes>(
+    const { close, on, request, status } = pools(chain?.id)
+    return createTransport<"hawser", Pools.Attributes>(
       {
         key,
         name,
@@ -72,13 +50,17 @@ export const hawser = (source: Source, options: Options = {}): HawserTransport =
   }
 }
 
-// Checked at once, so that a wrong option fails where it is written and not at the first request.
-const provider = (source: Source, options: object): ((chainId: number | undefined) => Provider.Provider) => {
-  if (typeof source === "string" || Array.isArray(source)) {
-    const upstreams = typeof source === "string" ? [source] : (source as ReadonlyArray<string | URL | Stack.Upstream>)
-    Provider.make({ ...options, upstreams })
-    return (chainId) => Provider.make({ ...options, upstreams, ...(chainId === undefined ? {} : { chainId }) })
-  }
-  const shared = Provider.isProvider(source) ? source : Provider.make(source as Provider.Source)
-  return () => shared
-}
+const toViemError = Errors.mapper({
+  rpc: ({ body, code, data, message, status, url }) =>
+    new RpcRequestError({ body, url, error: { code, message, data }, ...(status === undefined ? {} : { status }) }),
+  http: ({ body, cause, status, url }) =>
+    new HttpRequestError({
+      body,
+      url,
+      cause,
+      details: cause.message,
+      ...(status === undefined ? {} : { status })
+    }),
+  timeout: ({ body, url }) => new TimeoutError({ body, url }),
+  bug: ({ cause }) => new BaseError("Request failed.", { details: cause.message })
+})

@@ -1,27 +1,52 @@
 import { Call, JsonRpc, RpcError } from "hawser"
-import { BaseError, HttpRequestError, RpcRequestError, TimeoutError } from "viem"
 
-interface Body {
-  readonly method: string
-  readonly params?: ReadonlyArray<unknown> | undefined
+/** What was asked, as viem shows it. */
+type Body = { readonly method: string; readonly params?: ReadonlyArray<unknown> | undefined }
+
+/** What an error of viem's is made of. `url` is the host, or the hosts, that were asked: no path, no query and no user. */
+interface Failure {
+  readonly body: Record<string, unknown>
+  readonly url: string
+  readonly cause: Error
+  readonly status: number | undefined
 }
 
-/**
- * The error that viem's own `http()` would have thrown. JSON-RPC errors keep their code and data, from which viem builds
- * its classes; all else becomes an HTTP error or a timeout, with ours as its cause.
- */
-export const toViemError = (error: unknown, request: Body): unknown => {
-  const body = { method: request.method, params: request.params }
-  if (error instanceof JsonRpc.Rejected) return rpcError(body, error.upstream, error.code, error.message, error.data)
-  if (error instanceof Call.NoAnswer) return noAnswer(error, body)
-  if (error instanceof Call.DeadlineExceeded) {
-    return because(new TimeoutError({ body, url: urlOf(error.causes) }), error)
+/** The errors that viem's own `http()` throws, in the terms of one major version. */
+export interface Constructors {
+  /** A node's answer. From its code viem builds its classes, from its data a revert. */
+  readonly rpc: (
+    failure: Failure & { readonly code: number; readonly message: string; readonly data: unknown }
+  ) => Error
+  readonly http: (failure: Failure) => Error
+  readonly timeout: (failure: Failure) => Error
+  readonly bug: (failure: Failure) => Error
+}
+
+/** Makes the function that turns an error of ours into the one that viem's own `http()` would have thrown. */
+export const mapper =
+  (make: Constructors) =>
+  (error: unknown, { method, params }: Body): unknown => {
+    const failing = (cause: Error, url = "", status?: number): Failure => ({
+      body: { method, params },
+      url,
+      cause,
+      status
+    })
+    if (error instanceof JsonRpc.Rejected) {
+      const { code, data, message } = error
+      return make.rpc({ ...failing(error, error.upstream), code, data, message })
+    }
+    if (error instanceof Call.NoAnswer) return because(noAnswer(error, make, failing), error)
+    if (error instanceof Call.DeadlineExceeded) return because(make.timeout(failing(error, urlOf(error.causes))), error)
+    if (error instanceof Call.Defect) return because(make.bug(failing(error)), error)
+    return error
   }
-  if (error instanceof Call.Defect) return because(new BaseError("Request failed.", { details: error.message }), error)
-  return error
-}
 
-const noAnswer = (error: Call.NoAnswer, body: Record<string, unknown>): Error => {
+const noAnswer = (
+  error: Call.NoAnswer,
+  make: Constructors,
+  failing: (cause: Error, url: string, status?: number) => Failure
+): Error => {
   const url = urlOf(error.causes)
   const said = error.causes.map((cause) => cause.error)
   // When all upstreams said the same, that is what the caller wants to know.
@@ -32,37 +57,14 @@ const noAnswer = (error: Call.NoAnswer, body: Record<string, unknown>): Error =>
     responses.length === said.length &&
     responses.every(({ code }) => code === first.code)
   ) {
-    return because(rpcError(body, url, first.code, error.message, first.data, first.status), error)
+    const { code, data, status } = first
+    return make.rpc({ ...failing(error, url, status), code, data, message: error.message })
   }
-  if (said.length > 0 && said.every((cause) => isTagged(cause, "TimeoutError"))) {
-    return because(new TimeoutError({ body, url }), error)
-  }
-  const status = responses.at(-1)?.status
-  return new HttpRequestError({
-    body,
-    url,
-    cause: error,
-    details: error.message,
-    ...(status === undefined ? {} : { status })
-  })
+  return said.length > 0 && said.every((cause) => isTagged(cause, "TimeoutError"))
+    ? make.timeout(failing(error, url))
+    : make.http(failing(error, url, responses.at(-1)?.status))
 }
 
-const rpcError = (
-  body: Record<string, unknown>,
-  upstream: string,
-  code: number,
-  message: string,
-  data: unknown,
-  status?: number
-): RpcRequestError =>
-  new RpcRequestError({
-    body,
-    url: upstream,
-    error: { code, message, data },
-    ...(status === undefined ? {} : { status })
-  })
-
-// viem prints the URL of its errors. Ours has no path, no query and no user.
 const urlOf = (causes: ReadonlyArray<Call.Failure>): string => causes.map(({ upstream }) => upstream).join(", ")
 
 const because = <E extends Error>(error: E, cause: Error): E => {
