@@ -114,9 +114,11 @@ describe("errors arrive as ethers' own", () => {
 
   it.live("a method that no upstream knows is an UNSUPPORTED_OPERATION", () =>
     Effect.gen(function* () {
-      const { provider } = yield* over([Scenario.healthy, Scenario.healthy])
-      const error = yield* rejected(() => provider.send("eth_newFilter", [{}]))
-      assert.isTrue(isError(error, "UNSUPPORTED_OPERATION"), error.message)
+      for (const other of [Scenario.healthy, Scenario.refuse]) {
+        const { provider } = yield* over([other, Scenario.healthy], { retry: false })
+        const error = yield* rejected(() => provider.send("eth_newFilter", [{}]))
+        assert.isTrue(isError(error, "UNSUPPORTED_OPERATION"), error.message)
+      }
     })
   )
 

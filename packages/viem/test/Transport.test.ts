@@ -101,6 +101,14 @@ describe("errors arrive as viem's own", () => {
     })
   )
 
+  it.live("a method that is not there is so, although another node is down", () =>
+    Effect.gen(function* () {
+      const { client } = yield* over([Scenario.refuse, Scenario.healthy], { retry: false })
+      const error = yield* rejected(() => client.request({ method: "eth_hawser" } as never))
+      assert.instanceOf(error, MethodNotFoundRpcError)
+    })
+  )
+
   it.live("a custom error decodes in readContract, after one request", () =>
     Effect.gen(function* () {
       const abi = parseAbi(["function pay() view returns (uint256)", "error Short(uint256 missing)"])

@@ -24,6 +24,7 @@ const reads = new Set([
   "eth_config",
   "eth_createAccessList",
   "eth_feeHistory",
+  "eth_fillTransaction",
   "eth_gasPrice",
   "eth_hashrate",
   "eth_maxPriorityFeePerGas",

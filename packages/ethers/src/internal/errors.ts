@@ -6,14 +6,11 @@ export const answerOf = (
   error: unknown
 ): { readonly code: number; readonly message: string; readonly data?: unknown } | undefined => {
   if (error instanceof JsonRpc.Rejected) return { code: error.code, message: error.message, data: error.data }
-  // A method that no upstream knows is an answer, too: ethers tries another way then.
-  if (error instanceof Call.NoAnswer && error.causes.length > 0) {
-    const said = error.causes.map((cause) => cause.error)
+  // A method that no upstream knows, of those that could be asked, is an answer, too: ethers tries another way then.
+  if (error instanceof Call.NoAnswer) {
+    const said = error.causes.map((cause) => cause.error).filter((cause) => cause instanceof RpcError.ResponseError)
     const [first] = said
-    if (
-      first instanceof RpcError.ResponseError &&
-      said.every((e) => e instanceof RpcError.ResponseError && e.kind === "unsupported")
-    ) {
+    if (first !== undefined && said.every(({ kind }) => kind === "unsupported")) {
       return { code: first.code ?? -32601, message: `the method does not exist: ${error.message}`, data: first.data }
     }
   }

@@ -49,14 +49,9 @@ const noAnswer = (
 ): Error => {
   const url = urlOf(error.causes)
   const said = error.causes.map((cause) => cause.error)
-  // When all upstreams said the same, that is what the caller wants to know.
-  const responses = said.filter((cause): cause is RpcError.ResponseError => cause instanceof RpcError.ResponseError)
+  const responses = said.filter((cause) => cause instanceof RpcError.ResponseError)
   const [first] = responses
-  if (
-    first?.code !== undefined &&
-    responses.length === said.length &&
-    responses.every(({ code }) => code === first.code)
-  ) {
+  if (first?.code !== undefined && isVerdict(first, responses, said.length)) {
     const { code, data, status } = first
     return make.rpc({ ...failing(error, url, status), code, data, message: error.message })
   }
@@ -64,6 +59,19 @@ const noAnswer = (
     ? make.timeout(failing(error, url))
     : make.http(failing(error, url, responses.at(-1)?.status))
 }
+
+/**
+ * When all upstreams said the same, that is what the caller wants to know. That a method is not there is enough from those
+ * that could be asked: viem takes another way then.
+ */
+const isVerdict = (
+  { code, kind }: RpcError.ResponseError,
+  responses: ReadonlyArray<RpcError.ResponseError>,
+  asked: number
+): boolean =>
+  kind === "unsupported"
+    ? responses.every((response) => response.kind === kind)
+    : responses.length === asked && responses.every((response) => response.code === code)
 
 const urlOf = (causes: ReadonlyArray<Call.Failure>): string => causes.map(({ upstream }) => upstream).join(", ")
 
