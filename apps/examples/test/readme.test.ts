@@ -1,5 +1,5 @@
-// Every program of a README is a file: those of the README at the top are in src, those of a package in its
-// test/examples. They stand in the README word for word, they run, and they print what their comments say.
+// Every program of a README is a file: those of the README at the top are in src, those of a page of docs in src/docs, those
+// of a package in its test/examples. They stand in the README word for word, they run, and they print what their comments say.
 import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect } from "effect"
@@ -68,6 +68,10 @@ const announced = (source: string): ReadonlyArray<string> =>
 
 const readmes = [
   { readme: "README.md", programs: programsOf(join(root, "apps/examples/src")) },
+  ...globSync("docs/*.md", { cwd: root }).map((readme) => ({
+    readme,
+    programs: programsOf(join(root, "apps/examples/src/docs", basename(readme, ".md")))
+  })),
   ...globSync("packages/*/README.md", { cwd: root }).map((readme) => ({
     readme,
     programs: programsOf(join(root, readme, "../test/examples"))

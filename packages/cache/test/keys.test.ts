@@ -17,13 +17,14 @@ const collides = (key: (method: string, params: ReadonlyArray<unknown>) => strin
     fc.property(
       request,
       request,
-      fc.constantFrom("as drawn", "one method", "one text", "joined", "nested", "swallowed"),
+      fc.constantFrom("as drawn", "one method", "one text", "joined", "nested", "run together", "swallowed"),
       (a, drawn, how) => {
         let b: Request = drawn
         if (how === "one method") b = { ...b, method: a.method }
         if (how === "one text") b = { method: a.method, params: [String(a.params), ...b.params] }
         if (how === "joined") b = { method: a.method, params: [a.params.join(",")] }
         if (how === "nested") b = { method: a.method, params: [a.params] }
+        if (how === "run together") b = { method: a.method, params: [Number(a.params.join(""))] }
         if (how === "swallowed") b = { method: a.method + (key("", a.params) ?? ""), params: [] }
         const ours = key(a.method, a.params) === key(b.method, b.params)
         return ours === (wire(a) === wire(b))
@@ -45,6 +46,11 @@ describe("CA16: keys", () => {
     const unmarked = (method: string, params: ReadonlyArray<unknown>) =>
       params.length === 0 ? method : keyOf(method, params)
     for (const mutant of [joined, bare, unmarked]) assert.isTrue(collides(mutant).failed, String(mutant))
+  })
+
+  it("numbers side by side are not one number", () => {
+    assert.notStrictEqual(keyOf("m", [1, 2]), keyOf("m", [12]))
+    assert.notStrictEqual(keyOf("m", [1, 23]), keyOf("m", [12, 3]))
   })
 
   it("a nested list is not the list itself", () => {

@@ -7,7 +7,7 @@ import { type Call, JsonRpc, Options as Read, Trace } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Concurrency, RateLimit } from "@hawser/ratelimit"
 import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
-import { Chain, Http, Method, type RpcError } from "@hawser/rpc"
+import { Chain, Http, Logs, Method, Multicall, type RpcError, Write } from "@hawser/rpc"
 import type * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
 import * as Health from "./internal/health.ts"
@@ -20,6 +20,8 @@ export type Upstream = (
       readonly url: string | URL
       /** Sent with every request. Their values appear nowhere. */
       readonly headers?: Readonly<Record<string, string>> | undefined
+      /** Whether reads asked at once travel together, in place of the stack's. */
+      readonly batch?: boolean | Http.BatchOptions | undefined
     }
   | {
       /** Whatever else answers JSON-RPC. It is guarded like the others. */
@@ -35,6 +37,11 @@ export interface Particulars {
   readonly tier?: number | undefined
   /** Its share of the traffic beside others of its tier. Default 1. */
   readonly weight?: number | undefined
+  /**
+   * Requests under way at which others with room are asked instead, those of later tiers included. Default: the limit of
+   * `concurrency`, if it is fixed.
+   */
+  readonly capacity?: number | undefined
   /** What its plan allows. Default: no limit. The pause a `Retry-After` asks for is kept in any case. */
   readonly rateLimit?: RateLimit.LayerOptions | undefined
   /** Requests that may be under way at once. Default: no limit. */
@@ -60,6 +67,10 @@ export interface Options {
   readonly cache?: (ResponseCache.Options & ResponseCache.Routing) | false | undefined
   /** When to ask again. Default: six attempts, full jitter from 100 ms up to 5 s, half an extra request per call. */
   readonly retry?: Retry.Options | false | undefined
+  /** How log queries are taken apart that are too wide for a node. Default: as the nodes say, four parts at once. */
+  readonly logs?: Logs.Options | false | undefined
+  /** How signed transactions are sent. Default: to one upstream, looked for when its answer is lost, then sent again. */
+  readonly write?: Write.Options | false | undefined
   /** When to ask a second upstream before the first has failed. Default: at the 95th percentile, 50 ms to 2 s. */
   readonly hedge?: Hedge.Options | false | undefined
   /** How upstreams are compared. */
@@ -70,6 +81,10 @@ export interface Options {
   readonly timeout?: Time | false | undefined
   /** Asks each upstream for its head now and then. Default: off; health is learned from traffic. */
   readonly health?: Health.Options | false | undefined
+  /** Sends reads that are asked at once as one JSON-RPC batch to their upstream. Default: off. */
+  readonly batch?: boolean | Http.BatchOptions | undefined
+  /** Merges calls on the same block that are asked at once into one call to Multicall3. Default: off. */
+  readonly multicall?: Multicall.Options | false | undefined
   /** Rules that come before the built-in ones when an error is classified. */
   readonly errors?: ReadonlyArray<RpcError.Row> | undefined
   /** Tells listeners what happened to each call, and makes spans where they are asked for. Default: no spans. */
@@ -84,10 +99,11 @@ export type UpstreamError =
   | RateLimit.RateLimited
   | Breaker.CircuitOpen
   | Chain.WrongChain
+  | Chain.Unverified
   | Method.NotServed
 
 /** What a client of the stack fails with: the chain's own answer, nobody's answer, or no time left. */
-export type Error = JsonRpc.Rejected | Call.NoAnswer<UpstreamError | Call.Defect> | Call.DeadlineExceeded
+export type Error = JsonRpc.Rejected | Call.NoAnswer<UpstreamError | Call.Defect | Logs.Trouble> | Call.DeadlineExceeded
 
 /**
  * The default stack.
@@ -103,17 +119,24 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
   const chain = Chain.make(given.chainId)
   const upstreams = given.upstreams.map((upstream) => ({
     upstream: guarded(upstream, given, chain),
-    ...(upstream.tier === undefined ? {} : { tier: upstream.tier }),
-    ...(upstream.weight === undefined ? {} : { weight: upstream.weight })
+    tier: upstream.tier,
+    weight: upstream.weight,
+    capacity: upstream.capacity ?? room(upstream)
   }))
   return UpstreamPool.layer(upstreams, given.pool).pipe(
     unless(given.hedge, Hedge.layer),
     unless(given.retry, Retry.layer),
+    unless(given.multicall ?? false, Multicall.layer),
+    unless(given.write, Write.layer),
     unless(given.cache, (cache) => ResponseCache.layer({ policy: whatNeverChanges, ...cache })),
+    unless(given.logs, Logs.layer),
     unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline)),
     unless(given.trace, Trace.layer)
   )
 }
+
+const room = ({ concurrency }: Names.Given): number | undefined =>
+  concurrency?.adaptive === undefined || concurrency.adaptive === false ? concurrency?.limit : undefined
 
 // One upstream with all that guards it, innermost first.
 const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain) =>
@@ -127,8 +150,10 @@ const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain) =>
     unless(stack.health ?? false, (health) => Health.layer(health!))
   ) as Layer.Layer<JsonRpc.Upstream<UpstreamError | JsonRpc.Rejected>>
 
-const transport = ({ headers, layer, name, url }: Names.Given, { errors }: Given) =>
-  layer === undefined ? Http.layer({ url: url!, name, headers, errors }) : layer.pipe(JsonRpc.named(name))
+const transport = ({ batch, headers, layer, name, url }: Names.Given, stack: Given) =>
+  layer === undefined
+    ? Http.layer({ url: url!, name, headers, errors: stack.errors, batch: batch ?? stack.batch })
+    : layer.pipe(JsonRpc.named(name))
 
 const byWeight =
   (light: Duration.Input, heavy: Duration.Input) =>
@@ -160,6 +185,10 @@ const read = (options: Options) => {
     breaker: Read.any<Options["breaker"]>(),
     timeout: Read.any<Options["timeout"]>(),
     health: Read.any<Options["health"]>(),
+    logs: Read.any<Options["logs"]>(),
+    write: Read.any<Options["write"]>(),
+    batch: Read.any<Options["batch"]>(),
+    multicall: Read.any<Options["multicall"]>(),
     errors: Read.any<Options["errors"]>(),
     trace: Read.any<Options["trace"]>()
   })
@@ -174,6 +203,9 @@ export interface Status {
   readonly upstreams: ReadonlyArray<UpstreamStatus>
   readonly hedge?: Hedge.Inspection
   readonly retry?: Retry.Inspection
+  readonly multicall?: Multicall.Inspection
+  readonly write?: Write.Inspection
+  readonly logs?: Logs.Inspection
   readonly cache?: ResponseCache.Inspection
   readonly deadline?: Deadline.Inspection
 }

@@ -10,6 +10,8 @@
  * reached) costs nothing. When all refuse, the pool waits in the line that moves first, if the caller's deadline
  * allows; when only open breakers are left, it sends one request to each as a probe while other callers wait for its
  * outcome, so that the first call after an outage succeeds.
+ *
+ * A tier hands on what it cannot take: for want of health (see `overflow`) and for want of room (see `capacity`).
  */
 import type { Outcome } from "@hawser/core"
 import { Call, Events, JsonRpc, Options as Read } from "@hawser/core"
@@ -81,6 +83,11 @@ export interface MemberOptions {
   readonly tier?: number | undefined
   /** Its share of the traffic beside others of its tier, all else being equal. Default 1. */
   readonly weight?: number | undefined
+  /**
+   * Requests under way at which it is passed over while others have room, those of later tiers included. No limit: when all
+   * are at capacity the first tier takes more, and a concurrency limit is what queues or refuses. Default: none.
+   */
+  readonly capacity?: number | undefined
 }
 
 /** What a pool tells as it happens. */
@@ -91,9 +98,10 @@ export interface MemberInspection {
   readonly name: string
   readonly tier: number
   readonly weight: number
+  readonly capacity: number | undefined
   readonly inflight: number
-  /** Why nothing is sent to it at present: `refused`, `ejected` or `draining`. */
-  readonly out: "refused" | "ejected" | "draining" | undefined
+  /** Why nothing is sent to it at present: `at capacity` while others have room. */
+  readonly out: "refused" | "ejected" | "draining" | "at capacity" | undefined
   /** Milliseconds an answer is expected to take. */
   readonly latency: number
   /** The share of requests that fail, from 0 to 1. */
@@ -114,7 +122,10 @@ export interface MemberInspection {
 export interface Execution {
   /** Whether it may run twice. Default true. What must not is handed on only where it provably did not run. */
   readonly repeatable?: boolean | undefined
-  /** All executions of one scope go to one upstream, and to another only when that one fails or is excluded. Default: `Call.Sticky`. */
+  /**
+   * All executions of one scope go to one upstream, at capacity or not, and to another only when that one fails or is
+   * excluded. Default: `Call.Sticky`.
+   */
   readonly scope?: string | undefined
   /** Names of upstreams that are not asked; where nobody else is left, nobody is. Default: `Call.Exclude`. */
   readonly exclude?: ReadonlyArray<string> | undefined
@@ -155,8 +166,8 @@ export interface UpstreamPool<in out U> {
     options: Quorum<A>
   ) => Effect.Effect<A, E | Disagreement | Call.NoAnswer<E | Call.Defect>, R>
   /**
-   * Replaces the upstreams. One that stays (the same name, upstream, tier and weight) keeps what is known of it; requests
-   * to one that goes end as they will.
+   * Replaces the upstreams. One that stays (the same name, upstream, tier and weight) keeps what is known of it, whatever
+   * its capacity is now; requests to one that goes end as they will.
    */
   readonly set: (upstreams: ReadonlyArray<Upstreams<U>>) => Effect.Effect<void>
   /** Sends nothing more to an upstream, and waits until what is under way there has ended. */
@@ -220,10 +231,10 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
   const specs = upstreams.map((given: Upstream) => readMember("upstream" in given ? given : { upstream: given }))
   return Layer.effect(JsonRpc.client<any>())(
     Effect.gen(function* () {
-      const members = yield* Effect.forEach(specs, ({ tier, upstream, weight }) =>
+      const members = yield* Effect.forEach(specs, ({ capacity, tier, upstream, weight }) =>
         Effect.map(Layer.build(upstream as Layer.Layer<JsonRpc.Upstream<any>>), (context) => {
           const service = Context.get(context, JsonRpc.upstream<any>())
-          return { name: service.name, upstream: service, tier, weight }
+          return { name: service.name, upstream: service, tier, weight, capacity }
         })
       )
       const observer = yield* JsonRpc.Observer
@@ -348,6 +359,7 @@ const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): Me
   name: member.name,
   tier: member.tier,
   weight: member.weight,
+  capacity: member.capacity === Infinity ? undefined : member.capacity,
   inflight: member.load.inflight,
   ...outOf(member, roster, now),
   latency: member.load.latency,
@@ -362,7 +374,7 @@ const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): Me
 })
 
 const outOf = <U>(member: Member<U>, roster: Roster<U>, now: number): Pick<MemberInspection, "out" | "leftOut"> => {
-  if (roster.isEligible(member, now)) return { out: undefined, leftOut: undefined }
+  if (roster.isEligible(member, now)) return { out: member.isFull ? "at capacity" : undefined, leftOut: undefined }
   if (member.draining) return { out: "draining", leftOut: undefined }
   if (member.isEjected(now)) return { out: "ejected", leftOut: member.ejection!.because }
   return { out: "refused", leftOut: Call.summary(member.leftOut!.error) }

@@ -246,6 +246,108 @@ describe("tiers", () => {
   )
 })
 
+describe("capacity", () => {
+  const slow = (name: string) => new Node(name, Effect.as(Effect.sleep("1 second"), name))
+
+  const shares = (pool: UpstreamPool.UpstreamPool<Node>) => pool.inspect().map(({ inflight }) => inflight)
+
+  const limited = (capacities: ReadonlyArray<number | undefined>) =>
+    UpstreamPool.make(
+      capacities.map((capacity, tier) => ({ name: `${tier}`, upstream: slow(`${tier}`), tier, capacity }))
+    )
+
+  const start = (pool: UpstreamPool.UpstreamPool<Node>, times: number) =>
+    Effect.forEach(Array.from({ length: times }), () => Effect.forkChild(pool.execute(ask), { startImmediately: true }))
+
+  it.effect("a tier that is full hands on to the next, and takes up again what it has room for", () =>
+    Effect.gen(function* () {
+      const pool = yield* limited([2, 3, undefined])
+      const first = yield* start(pool, 4)
+      assert.deepStrictEqual(shares(pool), [2, 2, 0])
+      yield* TestClock.adjust("500 millis")
+      const second = yield* start(pool, 3)
+      assert.deepStrictEqual(shares(pool), [2, 3, 2])
+      assert.deepStrictEqual(
+        pool.inspect().map(({ capacity, leftOut, out }) => ({ capacity, leftOut, out })),
+        [
+          { capacity: 2, leftOut: undefined, out: "at capacity" },
+          { capacity: 3, leftOut: undefined, out: "at capacity" },
+          { capacity: undefined, leftOut: undefined, out: undefined }
+        ]
+      )
+      yield* TestClock.adjust("500 millis")
+      assert.deepStrictEqual(shares(pool), [0, 1, 2])
+      assert.isUndefined(pool.inspect()[0]!.out)
+      const third = yield* start(pool, 2)
+      assert.deepStrictEqual(shares(pool), [2, 1, 2])
+      yield* TestClock.adjust("1 second")
+      const answers = yield* Effect.forEach([...first, ...second, ...third], Fiber.join)
+      assert.deepStrictEqual(answers, ["0", "0", "1", "1", "1", "2", "2", "0", "0"])
+      atRest(pool)
+    })
+  )
+
+  it.effect("when all are full the first tier takes more, and nobody is refused", () =>
+    Effect.gen(function* () {
+      const pool = yield* limited([1, 2])
+      const fibers = yield* start(pool, 6)
+      assert.deepStrictEqual(shares(pool), [4, 2])
+      yield* TestClock.adjust("1 second")
+      yield* Effect.forEach(fibers, Fiber.join)
+      atRest(pool)
+    })
+  )
+
+  it.effect("what is full is asked all the same when those with room have failed", () =>
+    Effect.gen(function* () {
+      const full = slow("a")
+      const pool = yield* UpstreamPool.make([
+        { name: "a", upstream: full, capacity: 1 },
+        { name: "b", upstream: new Node("b").down(), tier: 1 }
+      ])
+      yield* start(pool, 1)
+      const second = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(second), "a")
+      assert.strictEqual(full.requests, 2)
+    })
+  )
+
+  it.effect("interruption at every step gives the room back", () =>
+    Effect.gen(function* () {
+      const steps = yield* Interruption.everywhere(
+        Effect.gen(function* () {
+          const pool = yield* limited([1, 1])
+          const run = Effect.all([pool.execute(ask), pool.execute(ask)], { concurrency: 2 })
+          return {
+            run,
+            check: () => {
+              atRest(pool)
+              assert.isUndefined(pool.inspect()[0]!.out)
+            }
+          }
+        })
+      )
+      assert.isAbove(steps, 10)
+    })
+  )
+
+  it.effect("it may be changed while requests run", () =>
+    Effect.gen(function* () {
+      const node = slow("a")
+      const spare = { name: "b", upstream: slow("b"), tier: 1 }
+      const pool = yield* UpstreamPool.make([{ name: "a", upstream: node, capacity: 1 }, spare])
+      yield* start(pool, 2)
+      assert.deepStrictEqual(shares(pool), [1, 1])
+      yield* pool.set([{ name: "a", upstream: node, capacity: 2 }, spare])
+      yield* start(pool, 1)
+      assert.deepStrictEqual(shares(pool), [2, 1])
+      yield* TestClock.adjust("1 second")
+      atRest(pool)
+    })
+  )
+})
+
 describe("refusals", () => {
   it.effect("cost neither an attempt nor budget, and move no counter", () =>
     Effect.gen(function* () {
@@ -715,7 +817,35 @@ describe("layer", () => {
       /UpstreamPool\.upstreams\.wieght takes no/
     )
     assert.throws(() => UpstreamPool.make([{ name: "a", upstream: a, weight: 0 }]), /weight takes a number above 0/)
+    assert.throws(
+      () => UpstreamPool.layer([{ upstream: a, capacity: 0 }]),
+      /capacity takes a whole number of at least 1/
+    )
+    assert.throws(() => UpstreamPool.layer([{ upstream: a, capacity: 1.5 }]), /UpstreamPool\.upstreams\.capacity/)
   })
+
+  it.effect("hands the capacity of an upstream to the pool", () =>
+    Effect.gen(function* () {
+      const slow = Effect.as(Effect.sleep("1 second"), "0x1")
+      const client = UpstreamPool.layer([
+        { upstream: upstream<Down>("a", slow), capacity: 1 },
+        { upstream: upstream<Down>("b", slow), tier: 1 }
+      ])
+      yield* Effect.gen(function* () {
+        const rpc = yield* JsonRpc.client<JsonRpc.ErrorOf<typeof client>>()
+        const fibers = yield* Effect.forEach([1, 2, 3], () =>
+          Effect.forkChild(rpc.request(JsonRpc.makeRequest("eth_blockNumber")), { startImmediately: true })
+        )
+        const upstreams = rpc.inspect()["upstreams"] as ReadonlyArray<{ readonly pool: UpstreamPool.MemberInspection }>
+        assert.deepStrictEqual(
+          upstreams.map(({ pool }) => pool.inflight),
+          [1, 2]
+        )
+        yield* TestClock.adjust("1 second")
+        yield* Effect.forEach(fibers, Fiber.join)
+      }).pipe(Effect.provide(client))
+    })
+  )
 })
 
 it.effect("interruption of the upstream itself passes through", () =>

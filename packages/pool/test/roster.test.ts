@@ -39,12 +39,19 @@ const seeded = (seed: number) => {
 interface Spec {
   readonly tier?: number
   readonly weight?: number
+  readonly capacity?: number
 }
 
 const rosterOf = (specs: ReadonlyArray<Spec>, options: Partial<Settings> = {}) => {
   const roster = new Roster<string>({ ...settings, ...options })
   roster.set(
-    specs.map(({ tier = 0, weight = 1 }, i) => ({ name: `${i}`, upstream: `${i}`, tier, weight })),
+    specs.map(({ capacity = Infinity, tier = 0, weight = 1 }, i) => ({
+      name: `${i}`,
+      upstream: `${i}`,
+      tier,
+      weight,
+      capacity
+    })),
     0
   )
   return roster
@@ -257,6 +264,152 @@ describe("tiers", () => {
   })
 })
 
+describe("capacity", () => {
+  const some = fc.tuple(fc.nat(2), fc.oneof(fc.integer({ min: 1, max: 3 }), fc.constant(Infinity)))
+  const members = fc.array(some, { minLength: 1, maxLength: 6 })
+  // To ask, to end what was asked first or last, to refuse or take again.
+  const commands = fc.array(fc.tuple(fc.constantFrom("ask", "ask", "ask", "end", "refuse"), fc.nat(99)), {
+    maxLength: 60
+  })
+  const balances = fc.constantFrom<Settings["balance"]>("latency", "weight")
+
+  /** The tiers of those who may be asked, by what is left of them when each rule is applied. */
+  const expected = (roster: Roster<string>) => {
+    const eligible = roster.members.filter((member) => !member.refuses(0))
+    const free = eligible.filter(({ capacity, load }) => load.inflight < capacity)
+    return { eligible, free }
+  }
+
+  const lowest = (members: ReadonlyArray<Member<string>>) => Math.min(...members.map(({ tier }) => tier))
+
+  it("one who has room is taken while there is one, of the first tier that has; else the cheapest of the first tier", () => {
+    fc.assert(
+      fc.property(members, commands, balances, fc.nat(), (specs, commands, balance, seed) => {
+        const random = seeded(seed + 1)
+        const roster = rosterOf(
+          specs.map(([tier, capacity]) => ({ tier, capacity })),
+          // Health alone moves nothing to a later tier.
+          { balance, overflow: 1e9 }
+        )
+        const underWay: Array<Member<string>> = []
+        for (const [command, n] of commands) {
+          if (command === "end" && underWay.length > 0) underWay.splice(n % underWay.length, 1)[0]!.load.inflight--
+          if (command === "refuse") {
+            const member = roster.members[n % specs.length]!
+            if (member.refuses(0)) member.leftOut = undefined
+            else refuse(member)
+          }
+          if (command !== "ask") continue
+          const { eligible, free } = expected(roster)
+          const picked = roster.pick(undefined, 0, random)!
+          if (free.length > 0) {
+            assert.include(free, picked)
+            assert.strictEqual(picked.tier, lowest(free))
+          } else if (eligible.length > 0) {
+            assert.include(eligible, picked)
+            assert.strictEqual(picked.tier, lowest(eligible))
+            const costs = eligible.filter(({ tier }) => tier === picked.tier).map((member) => member.cost(0))
+            assert.strictEqual(picked.cost(0), Math.min(...costs))
+          }
+          picked.load.inflight++
+          underWay.push(picked)
+        }
+      })
+    )
+  })
+
+  it("nobody has more than its capacity while all together have no more than theirs", () => {
+    fc.assert(
+      fc.property(
+        members,
+        fc.array(fc.tuple(fc.boolean(), fc.nat(99)), { maxLength: 80 }),
+        fc.nat(),
+        (specs, steps, seed) => {
+          const random = seeded(seed + 1)
+          const roster = rosterOf(specs.map(([tier, capacity]) => ({ tier, capacity })))
+          const room = specs.reduce((sum, [, capacity]) => sum + capacity, 0)
+          const underWay: Array<Member<string>> = []
+          for (const [ask, n] of steps) {
+            if (ask && underWay.length < room) {
+              const picked = roster.pick(undefined, 0, random)!
+              picked.load.inflight++
+              underWay.push(picked)
+            } else if (underWay.length > 0) underWay.splice(n % underWay.length, 1)[0]!.load.inflight--
+            for (const { capacity, load } of roster.members) assert.isAtMost(load.inflight, capacity)
+          }
+        }
+      )
+    )
+  })
+
+  it("a call that has tried those with room comes to the others", () => {
+    fc.assert(
+      fc.property(members, fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }), fc.nat(), (specs, full, seed) => {
+        const roster = rosterOf(specs.map(([tier]) => ({ tier, capacity: 1 })))
+        roster.members.forEach((member, i) => void (member.load.inflight = full[i]! ? 1 : 0))
+        const tried: Array<Member<string>> = []
+        const random = seeded(seed + 1)
+        for (let next = roster.pick(tried, 0, random); next !== undefined; next = roster.pick(tried, 0, random)) {
+          tried.push(next)
+        }
+        assert.sameMembers(tried, Array.from(roster.members))
+        // Those with room first.
+        const order = tried.map(({ isFull }) => isFull)
+        assert.deepStrictEqual(
+          order,
+          order.toSorted((a, b) => Number(a) - Number(b))
+        )
+      })
+    )
+  })
+
+  it("one that nobody reaches changes no pick", () => {
+    fc.assert(
+      fc.property(members, balances, fc.nat(), (specs, balance, seed) => {
+        const [with_, without] = [100, Infinity].map((capacity) =>
+          rosterOf(
+            specs.map(([tier]) => ({ tier, capacity })),
+            { balance }
+          )
+        )
+        const [one, other] = [seeded(seed + 1), seeded(seed + 1)]
+        for (let i = 0; i < 50; i++) {
+          const picked = with_!.pick(undefined, 0, one)!
+          assert.strictEqual(picked.name, without!.pick(undefined, 0, other)!.name)
+        }
+      })
+    )
+  })
+
+  it("a hedge asks nobody at capacity; a scope stays where it is", () => {
+    const roster = rosterOf([{ capacity: 2 }, { capacity: 1 }, { tier: 1 }])
+    const [own, other] = roster.members
+    assert.strictEqual(roster.pickBeside([own!], 0, seeded(1)), other)
+    other!.load.inflight = 1
+    assert.isUndefined(roster.pickBeside([own!], 0, seeded(1)))
+    roster.stick("scope", other!)
+    assert.strictEqual(roster.stuck("scope", undefined, 0), other)
+  })
+
+  it("half a tier that refuses does not send what it has room for to a tier that has none", () => {
+    const roster = rosterOf([{}, {}, { tier: 1, capacity: 1 }])
+    refuse(roster.members[0]!)
+    roster.members[2]!.load.inflight = 1
+    assert.deepStrictEqual(Array.from(tally(roster, 200, seeded(5)).keys()), ["1"])
+  })
+
+  it("may change while all else stays", () => {
+    const roster = rosterOf([{ capacity: 1 }, {}])
+    const [first, second] = roster.members
+    first!.load.success(77, 0)
+    first!.load.inflight = 1
+    roster.set([{ name: "0", upstream: "0", tier: 0, weight: 1, capacity: 2 }, second!], 0)
+    assert.strictEqual(roster.members[0], first)
+    assert.isFalse(first!.isFull)
+    assert.strictEqual(first!.load.latency, 77)
+  })
+})
+
 describe("slow start", () => {
   it("LB14: the factor lies within [0.1, 1], never falls, and is 1 at the end of the window", () => {
     const [member] = rosterOf([{}], { slowStart: 10_000 }).members
@@ -272,7 +425,7 @@ describe("slow start", () => {
   it("LB6: a new upstream gets a first request, and no more than its part until the window ends", () => {
     const roster = rosterOf([{}, {}, {}], { slowStart: 10_000 })
     for (const member of roster.members) member.load.success(50, 0)
-    roster.set([...roster.members, { name: "new", upstream: "new", tier: 0, weight: 1 }], 20_000)
+    roster.set([...roster.members, { name: "new", upstream: "new", tier: 0, weight: 1, capacity: Infinity }], 20_000)
     const random = seeded(5)
     const picks = { new: 0, others: 0 }
     for (let i = 0; i < 1_000; i++) {
@@ -369,7 +522,7 @@ describe("membership", () => {
     const [stays, goes] = roster.members
     stays!.load.success(77, 0)
     roster.stick("scope", goes!)
-    roster.set([stays!, { name: "9", upstream: "9", tier: 0, weight: 1 }], 10)
+    roster.set([stays!, { name: "9", upstream: "9", tier: 0, weight: 1, capacity: Infinity }], 10)
     assert.strictEqual(roster.members[0], stays)
     assert.strictEqual(roster.members[0]!.load.latency, 77)
     assert.isUndefined(roster.stuck("scope", undefined, 10))
@@ -379,7 +532,7 @@ describe("membership", () => {
   it("one whose upstream, tier or weight changed is new", () => {
     const roster = rosterOf([{}])
     const [before] = roster.members
-    roster.set([{ name: "0", upstream: "other", tier: 0, weight: 1 }], 0)
+    roster.set([{ name: "0", upstream: "other", tier: 0, weight: 1, capacity: Infinity }], 0)
     assert.notStrictEqual(roster.members[0], before)
   })
 

@@ -34,6 +34,15 @@ export class WrongChain extends Data.TaggedError("WrongChain")<{
   }
 }
 
+/** The chain of the upstream could not be asked for, so the request was not sent. */
+export class Unverified extends Data.TaggedError("Unverified")<{ readonly upstream: string; readonly cause: unknown }> {
+  readonly [Outcome.TypeId] = Outcome.verdict({ ...Outcome.of(this.cause), ran: "no" })
+
+  override get message(): string {
+    return `its chain could not be verified: ${Call.summary(this.cause)}`
+  }
+}
+
 export interface Inspection {
   /** The chain that is meant; `undefined` until the first upstream is verified, if none was configured. */
   readonly expected: number | undefined
@@ -68,15 +77,13 @@ const probeAfter = 5_000
  */
 export const layer = (chain: Chain | number) => {
   const shared = typeof chain === "number" ? make(chain) : chain
-  return <E, LE, R>(
-    self: Layer.Layer<JsonRpc.Upstream<E>, LE, R>
-  ): Layer.Layer<JsonRpc.Upstream<E | WrongChain | TransportError>, LE, R> =>
+  return <E, LE, R>(self: Layer.Layer<JsonRpc.Upstream<E>, LE, R>): Layer.Layer<JsonRpc.Upstream<Failing<E>>, LE, R> =>
     JsonRpc.transform(self, "chain", (below: JsonRpc.Service<E>, events) =>
       Effect.map(Clock.Clock, (clock) => new Check(shared, below, events, clock))
     )
 }
 
-type Failing<E> = E | WrongChain | TransportError
+type Failing<E> = E | WrongChain | Unverified | TransportError
 
 interface Wrong {
   readonly actual: number
@@ -123,7 +130,7 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
               return isAnswer(cause) ? Effect.andThen(this.verify, failed) : failed
             }
           })
-        : Effect.andThen(this.verify, this.watched(request))
+        : Effect.andThen(this.verifyFirst, this.watched(request))
     })
 
   // Once it was of another chain it must prove itself first.
@@ -131,7 +138,7 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
     const age = Call.now(this.clock) - since
     const due = age >= recheckAfter || (age >= probeAfter && probing())
     return due
-      ? Effect.andThen(this.verify, this.watched(request))
+      ? Effect.andThen(this.verifyFirst, this.watched(request))
       : this.mismatch(actual, Duration.millis(recheckAfter - age), age >= probeAfter)
   }
 
@@ -145,6 +152,15 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
     )
   }
 
+  // What waits for the check has not been sent when the check fails: even a write may go elsewhere.
+  private get verifyFirst(): Effect.Effect<void, Failing<E>> {
+    return Effect.mapError(this.verify, (cause) => (Outcome.of(cause).ran === "no" ? cause : this.unverified(cause)))
+  }
+
+  private unverified(cause: unknown): Unverified {
+    return Outcome.stackless(() => new Unverified({ upstream: this.below.name, cause }))
+  }
+
   private readonly verify: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {
     if (this.verified) return Effect.void
     return this.waiting === undefined ? this.lead : this.follow
@@ -152,13 +168,22 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
 
   // One asks for all. If it is interrupted, another of those who wait takes over.
   private readonly lead: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {
-    const waiting = new Set<(exit: Exit.Exit<void, Failing<E>>) => void>()
-    this.waiting = waiting
-    return Effect.onExitPrimitive(this.ask, (exit) => {
-      this.waiting = undefined
-      for (const resume of waiting) resume(exit)
-      return undefined
-    })
+    let waiting: Set<(exit: Exit.Exit<void, Failing<E>>) => void> | undefined
+    return Effect.onExitPrimitive(
+      Call.use((call) => {
+        if (this.waiting !== undefined) return this.follow
+        // The check is one of the call's requests: one that has none left cannot ask for the others.
+        if (!Call.spend(call)) return Effect.fail(this.unverified("no attempt is left"))
+        this.waiting = waiting = new Set()
+        return this.ask
+      }),
+      (exit) => {
+        if (waiting === undefined) return undefined
+        this.waiting = undefined
+        for (const resume of waiting) resume(exit)
+        return undefined
+      }
+    )
   })
 
   private readonly follow: Effect.Effect<void, Failing<E>> = Effect.flatten(
@@ -172,8 +197,7 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
     })
   )
 
-  private readonly ask: Effect.Effect<void, Failing<E>> = Call.use((call) => {
-    Call.spend(call)
+  private readonly ask: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {
     const request = this.below.request(JsonRpc.makeRequest("eth_chainId"))
     // The request that is being checked has passed the limits, or must; its check stands in line if need be.
     return probing() ? request : Effect.provideService(request, Call.Insist, "wait")

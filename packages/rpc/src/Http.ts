@@ -5,17 +5,27 @@
  * A reply counts as an answer only if it is one: whole JSON, with the id that was asked, with a result or an error.
  * Anything else is a failed upstream.
  */
-import { JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import { Call, JsonRpc, Options as Read } from "@hawser/core"
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as dispatcher from "#dispatch"
-import type { Dispatch, Fault, Reply, Target } from "./internal/dispatch.ts"
-import { redactDeep, redactor } from "./internal/redact.ts"
-import { type JsonRpcError, readReply } from "./internal/reply.ts"
+import {
+  type Asked,
+  Batcher,
+  type Inspection as BatchInspection,
+  type Limits,
+  type Transport
+} from "./internal/batcher.ts"
+import type { Dispatch, Done, Fault, Reply, Target } from "./internal/dispatch.ts"
+import { type Outcome, readReply } from "./internal/reply.ts"
+import { broken, encode, identify, type Identity, readers, refused, unwritable } from "./internal/transport.ts"
 import * as RpcError from "./RpcError.ts"
+
+export type { BatchInspection }
 
 export interface Options {
   /** `http:` or `https:`. A user and password in it become basic authentication. */
@@ -30,8 +40,26 @@ export interface Options {
   readonly connections?: number | undefined
   /** How long an idle socket is kept unless the server says otherwise. Default 4 seconds. Node.js only. */
   readonly keepAlive?: Duration.Input | undefined
+  /**
+   * Sends reads that are asked at about the same time as one JSON-RPC batch. Default false; `true` takes the defaults of
+   * {@link BatchOptions}. A node that does not take batches, or only smaller ones, is remembered as such for ten minutes.
+   */
+  readonly batch?: boolean | BatchOptions | undefined
   /** Rules that come before the built-in ones when an error is classified. */
   readonly errors?: ReadonlyArray<RpcError.Row> | undefined
+}
+
+/**
+ * When a batch is sent. Writes and requests to filters always go alone. A batch is one upstream's, so that it never holds
+ * requests that differ in headers.
+ */
+export interface BatchOptions {
+  /** Requests that a batch may have. Default 100. */
+  readonly size?: number | undefined
+  /** How long the first one waits for others. Default 0: until the fibers that are ready have had their turn. */
+  readonly wait?: Duration.Input | undefined
+  /** Characters that its body may have before no more are added. Default 1 MiB. */
+  readonly bytes?: number | undefined
 }
 
 export interface Inspection {
@@ -40,6 +68,8 @@ export interface Inspection {
   /** Requests that wait for their reply, and those that wait for a socket. */
   readonly inflight: number
   readonly queued: number
+  /** If there is a `batch` option. */
+  readonly batch?: BatchInspection
 }
 
 /** What an HTTP upstream fails with. */
@@ -65,133 +95,134 @@ const build = (settings: Settings): Effect.Effect<JsonRpc.Service<HttpError>, ne
       Effect.sync(() => dispatcher.make(settings.target)),
       (dispatch) => Effect.promise(() => dispatch.close())
     )
-    return new Upstream(settings, dispatch, clock)
+    const upstream = new Upstream(settings.identity, dispatch, clock)
+    if (settings.batch !== undefined) {
+      const batcher = upstream.gather(settings.batch, yield* sooner(settings.batch.wait))
+      yield* Effect.addFinalizer(() => Effect.sync(() => batcher.close()))
+    }
+    return upstream
+  })
+
+// In the upstream's own context: a batch is nobody's in particular, and outlives the fiber that began it.
+const sooner = (wait: number): Effect.Effect<Transport<HttpError>["soon"]> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    if (wait === 0) {
+      const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
+      return (flush) => {
+        dispatcher.scheduleTask(flush, 0)
+        return () => {}
+      }
+    }
+    const fork = Effect.runForkWith(yield* Effect.context())
+    return (flush) => {
+      const fiber = fork(Effect.flatMap(clock.sleep(Duration.millis(wait)), () => Effect.sync(flush)))
+      return () => fiber.interruptUnsafe()
+    }
   })
 
 class Upstream implements JsonRpc.Service<HttpError> {
   readonly name: string
-  private readonly settings: Settings
+  private readonly identity: Identity
   private readonly dispatch: Dispatch
   private readonly clock: Clock.Clock
+  private batcher: Batcher<HttpError> | undefined = undefined
   private id = 0
 
-  constructor(settings: Settings, dispatch: Dispatch, clock: Clock.Clock) {
-    this.name = settings.name
-    this.settings = settings
+  constructor(identity: Identity, dispatch: Dispatch, clock: Clock.Clock) {
+    this.name = identity.name
+    this.identity = identity
     this.dispatch = dispatch
     this.clock = clock
   }
 
-  readonly inspect = (): JsonRpc.Inspection => ({ name: this.name, http: this.dispatch.inspect() })
+  readonly inspect = (): JsonRpc.Inspection => {
+    const http = this.dispatch.inspect()
+    const { batcher } = this
+    return { name: this.name, http: batcher === undefined ? http : { ...http, batch: batcher.inspect() } }
+  }
 
   readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, HttpError> =>
     Effect.callback<unknown, HttpError>((resume) => {
       const id = ++this.id
-      const body = encode(id, request)
-      if (body === undefined) return resume(Effect.fail(unwritable(this.name, request)))
-      let abort = this.dispatch.post(body, (fault, reply) => {
-        // A server may close an idle socket in the moment we use it. A read can be sent again, on a fresh one.
-        if (fault?.stale === true && request.nature === "read") {
-          abort = this.dispatch.post(body, (fault, reply) => resume(this.end(id, request, fault, reply)), true)
-        } else resume(this.end(id, request, fault, reply))
-      })
-      return Effect.sync(() => abort())
+      const text = encode(id, request)
+      if (text === undefined) return resume(Effect.fail(unwritable(this.name, request)))
+      const asked = { id, request, text, resume }
+      const { batcher } = this
+      const leave = batcher === undefined || request.nature !== "read" ? this.alone(asked) : batcher.add(asked)
+      return Effect.sync(leave)
     })
 
-  private end(
-    id: number,
-    request: JsonRpc.Request,
-    fault: Fault | undefined,
-    reply: Reply | undefined
-  ): Effect.Effect<unknown, HttpError> {
-    if (fault !== undefined) return this.broken(fault.reason, fault.message, fault.reached)
-    const outcome = readReply(id, reply!)
-    if (outcome.kind === "result") return Effect.succeed(outcome.result)
-    if (outcome.kind === "malformed") return this.broken("reply", outcome.message, true, reply!.status)
-    return Effect.fail(this.refused(request, reply!, outcome.error))
+  /** From now on reads go together. */
+  gather(settings: BatchSettings, soon: Transport<HttpError>["soon"]): Batcher<HttpError> {
+    const { clock, identity } = this
+    return (this.batcher = new Batcher(settings, {
+      post: (body, done) => this.post(body, true, done),
+      alone: this.alone,
+      failed: (_, fault) => this.failed(fault),
+      ended: ({ request }, outcome, reply) => this.ended(request, outcome, reply),
+      kindOf: ({ request: { method, nature } }, { error }, { body, retryAfter, status }) => {
+        const said = { method, nature, status, retryAfter, error, body: error === undefined ? body : undefined }
+        return RpcError.classify(said, clock.currentTimeMillisUnsafe(), identity.errors).kind
+      },
+      soon,
+      now: () => Call.now(clock)
+    }))
   }
 
-  private broken(reason: RpcError.TransportError["reason"], message: string, reached: boolean, status?: number) {
-    const { redact } = this.settings
-    return Effect.fail(
-      Outcome.stackless(
-        () =>
-          new RpcError.TransportError({
-            upstream: this.name,
-            reason,
-            message: redact(message),
-            reached,
-            ...(status === undefined ? {} : { status })
-          })
-      )
+  private readonly alone = ({ id, request, resume, text }: Asked<HttpError>): (() => void) =>
+    this.post(text, request.nature === "read", (fault, reply) =>
+      resume(fault === undefined ? this.ended(request, readReply(id, reply!), reply!) : this.failed(fault))
     )
+
+  private post(body: string, reads: boolean, done: Done): () => void {
+    let abort = this.dispatch.post(body, (fault, reply) => {
+      // A server may close an idle socket in the moment we use it. A read can be sent again, on a fresh one.
+      if (fault?.stale === true && reads) abort = this.dispatch.post(body, done, true)
+      else done(fault, reply)
+    })
+    return () => abort()
   }
 
-  private refused(request: JsonRpc.Request, reply: Reply, error: JsonRpcError | undefined) {
-    const { errors, redact } = this.settings
-    const said = {
-      method: request.method,
-      nature: request.nature,
-      status: reply.status,
-      retryAfter: reply.retryAfter,
-      error,
-      body: error === undefined ? reply.body.slice(0, 4096) : undefined
-    }
-    const classified = RpcError.classify(said, this.clock.currentTimeMillisUnsafe(), errors)
-    // Classified as it was said, shown without credentials.
-    const shown = {
-      ...said,
-      error: error === undefined ? undefined : (redactDeep(error, redact) as JsonRpcError),
-      body: said.body === undefined ? undefined : redact(said.body)
-    }
-    return RpcError.make(this.name, shown, classified)
+  private failed({ message, reached, reason }: Fault): Effect.Effect<never, HttpError> {
+    return Effect.fail(broken(this.identity, reason, message, reached))
   }
-}
 
-// Written by hand: the frame is always the same.
-const encode = (id: number, { method, params }: JsonRpc.Request): string | undefined => {
-  try {
-    const list = params.length === 0 ? "[]" : JSON.stringify(params)
-    return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${list}}`
-  } catch {
-    return undefined
+  private ended(request: JsonRpc.Request, outcome: Outcome, reply: Reply): Effect.Effect<unknown, HttpError> {
+    if (outcome.kind === "result") return Effect.succeed(outcome.result)
+    const { identity } = this
+    if (outcome.kind === "malformed") return Effect.fail(broken(identity, "reply", outcome.message, true, reply.status))
+    const { body, retryAfter, status } = reply
+    const said = { status, retryAfter, error: outcome.error, body }
+    return Effect.fail(refused(identity, request, said, this.clock.currentTimeMillisUnsafe()))
   }
 }
-
-const unwritable = (upstream: string, request: JsonRpc.Request): JsonRpc.Rejected =>
-  new JsonRpc.Rejected({
-    upstream,
-    code: -32602,
-    message: `the params of ${request.method} cannot be written as JSON (a bigint, a cycle?)`,
-    data: undefined,
-    kind: "invalid",
-    [Outcome.TypeId]: Outcome.verdict({ counts: "neutral", again: "nowhere", ran: "no" })
-  })
 
 interface Settings {
-  readonly name: string
+  readonly identity: Identity
   readonly target: Target
-  readonly redact: (text: string) => string
-  readonly errors: ReadonlyArray<RpcError.Row>
+  readonly batch: BatchSettings | undefined
+}
+
+interface BatchSettings extends Limits {
+  readonly wait: number
 }
 
 const read = (options: Options): Settings => {
   const given = Read.read("Http", options, {
-    url: Read.any<unknown>(),
-    name: Read.string({ default: undefined }),
-    headers: Read.any<Readonly<Record<string, string>>>(),
+    url: readers.url,
+    name: readers.name,
+    headers: readers.headers,
     maxBodySize: Read.integer({ min: 1, default: 64 * 1024 * 1024 }),
     connections: Read.integer({ min: 1, default: 128 }),
     keepAlive: Read.duration({ default: "4 seconds" }),
-    errors: Read.any<ReadonlyArray<RpcError.Row>>()
+    batch: readBatch,
+    errors: readers.errors
   })
-  const url = readUrl(given.url)
-  const headers = readHeaders(given.headers)
-  if (url.username !== "" || url.password !== "") {
-    headers["authorization"] ??= `Basic ${btoa(`${decode(url.username)}:${decode(url.password)}`)}`
-  }
+  const identity = identify("Http", ["http:", "https:"], given)
+  const { headers, url } = identity
   return {
-    name: given.name ?? url.host,
+    identity,
     target: {
       origin: url.origin,
       path: url.pathname + url.search,
@@ -200,39 +231,15 @@ const read = (options: Options): Settings => {
       connections: given.connections,
       keepAlive: given.keepAlive
     },
-    redact: redactor(url, headers),
-    errors: given.errors === undefined ? RpcError.rows : RpcError.extend(given.errors, "Http.errors")
+    batch: given.batch
   }
 }
 
-const readUrl = (given: unknown): URL => {
-  const url =
-    given instanceof URL ? given : typeof given === "string" && URL.canParse(given) ? new URL(given) : undefined
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    // The text may hold a key, so it is not repeated.
-    return Read.reject("Http.url", "an http: or https: URL", typeof given === "string" ? Read.hidden : given)
-  }
-  return url
-}
-
-const readHeaders = (given: unknown): Record<string, string> => {
-  if (given === undefined) return {}
-  const expected = "a record of header names and string values"
-  if (typeof given !== "object" || given === null) return Read.reject("Http.headers", expected, given)
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(given)) {
-    if (typeof value !== "string" || /[\r\n\0]/.test(value) || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
-      Read.reject(`Http.headers.${name}`, expected, Read.hidden)
-    }
-    headers[name.toLowerCase()] = value
-  }
-  return headers
-}
-
-const decode = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
+const readBatch = (option: string, given: unknown): BatchSettings | undefined =>
+  given === undefined || given === false
+    ? undefined
+    : Read.read(option, given === true ? {} : given, {
+        size: Read.integer({ min: 1, default: 100 }),
+        wait: Read.duration({ min: 0, default: 0 }),
+        bytes: Read.integer({ min: 1, default: 1024 * 1024 })
+      })

@@ -6,6 +6,8 @@ import { JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import { type Blocks, blocksOf } from "./internal/block.ts"
+import { methods } from "./internal/methods.ts"
 
 /** How much work a request is for a node. */
 export type Weight = "light" | "heavy"
@@ -19,39 +21,26 @@ const wideRange = 1_000
 /** Traces are heavy, and so are log queries over many blocks or over a range that is not known. */
 export const weight = (request: JsonRpc.Request): Weight => {
   if (heavy.test(request.method)) return "heavy"
-  return request.method === "eth_getLogs" && span(request.params[0]) > wideRange ? "heavy" : "light"
+  return request.method === "eth_getLogs" && span(blocksOf(request)) > wideRange ? "heavy" : "light"
 }
 
-const span = (filter: unknown): number => {
-  if (typeof filter !== "object" || filter === null) return 1
-  const { blockHash, fromBlock, toBlock } = filter as Record<string, unknown>
-  if (blockHash !== undefined || fromBlock === undefined || fromBlock === toBlock) return 1
-  const blocks = quantity(toBlock) - quantity(fromBlock)
-  return Number.isNaN(blocks) ? Infinity : blocks + 1
+const span = (blocks: Blocks | undefined): number => {
+  if (blocks === undefined || blocks.from === blocks.to) return 1
+  const { from, to } = blocks
+  return typeof from === "number" && typeof to === "number" ? to - from + 1 : Infinity
 }
-
-const quantity = (value: unknown): number => (typeof value === "string" && value.startsWith("0x") ? Number(value) : NaN)
 
 /**
  * Whether the answers to a request never change, whatever the chain does: the chain's identity, and what is addressed by
  * a hash. (A block keeps its content although it may leave the canonical chain. `null` is no answer: the next node may
  * have it.)
  */
-export const isImmutable = (request: JsonRpc.Request): boolean =>
-  immutable.has(request.method) || (request.method === "eth_getLogs" && hasBlockHash(request.params[0]))
-
-const immutable = new Set([
-  "eth_chainId",
-  "net_version",
-  "eth_getBlockByHash",
-  "eth_getBlockTransactionCountByHash",
-  "eth_getTransactionByBlockHashAndIndex",
-  "eth_getUncleByBlockHashAndIndex",
-  "eth_getUncleCountByBlockHash"
-])
-
-const hasBlockHash = (filter: unknown): boolean =>
-  typeof filter === "object" && filter !== null && typeof (filter as Record<string, unknown>)["blockHash"] === "string"
+export const isImmutable = (request: JsonRpc.Request): boolean => {
+  const basis = methods.get(request.method)?.basis
+  if (basis !== "blocks") return basis === "constant"
+  const to = blocksOf(request)?.to
+  return typeof to === "object" && to.requireCanonical !== true
+}
 
 /** Which methods an upstream serves: all those included, or all but those excluded. */
 export type Served = { readonly include: ReadonlyArray<string> } | { readonly exclude: ReadonlyArray<string> }

@@ -29,7 +29,7 @@ class Upstream {
 
   checked(chain: Chain.Chain | number) {
     return Effect.map(Layer.build(this.layer.pipe(Chain.layer(chain))), (context) =>
-      Context.get(context, JsonRpc.upstream<Failing | Chain.WrongChain>())
+      Context.get(context, JsonRpc.upstream<Failing | Chain.WrongChain | Chain.Unverified>())
     )
   }
 }

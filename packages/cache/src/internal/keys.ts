@@ -2,7 +2,7 @@
  * The key of a request: two requests share it exactly when their method and parameters are the same on the wire,
  * letter by letter.
  *
- * Each part says where it ends (a text has its length before it, a JSON text ends where it ends), so that nothing can
+ * Each part says where it ends (a text has its length before it, any other JSON a comma after it), so that nothing can
  * be mistaken for the joint of two parts. A method without parameters is its own key. `undefined` where a parameter
  * has no JSON form: such a request is neither kept nor shared, and whoever sends it says what is wrong with it.
  */
@@ -14,7 +14,7 @@ export const keyOf = (method: string, params: ReadonlyArray<unknown>): string | 
     for (let i = 0; i < length; i++) {
       const param = params[i]
       // Texts, the most frequent parameters, need no escaping; no JSON text begins with an s.
-      key = typeof param === "string" ? `${key}s${param.length}:${param}` : `${key}${JSON.stringify(param) ?? "null"}`
+      key = typeof param === "string" ? `${key}s${param.length}:${param}` : `${key}${JSON.stringify(param) ?? "null"},`
     }
     return key
   } catch {

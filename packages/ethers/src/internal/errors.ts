@@ -1,4 +1,4 @@
-import { Call, JsonRpc, Provider, RpcError } from "hawser"
+import { Call, JsonRpc, Provider, RpcError, Write } from "hawser"
 import { makeError } from "ethers"
 
 /** What a node answered, as the `error` of a JSON-RPC reply, or `undefined` when no node did. */
@@ -7,7 +7,7 @@ export const answerOf = (
 ): { readonly code: number; readonly message: string; readonly data?: unknown } | undefined => {
   if (error instanceof JsonRpc.Rejected) return { code: error.code, message: error.message, data: error.data }
   // A method that no upstream knows, of those that could be asked, is an answer, too: ethers tries another way then.
-  if (error instanceof Call.NoAnswer) {
+  if (error instanceof Call.NoAnswer && !(error instanceof Write.InDoubt)) {
     const said = error.causes.map((cause) => cause.error).filter((cause) => cause instanceof RpcError.ResponseError)
     const [first] = said
     if (first !== undefined && said.every(({ kind }) => kind === "unsupported")) {
@@ -25,6 +25,9 @@ export const toEthersError = (error: unknown, method: string): unknown => {
   if (error instanceof Call.DeadlineExceeded) {
     return withCause(makeError(error.message, "TIMEOUT", { operation: method, reason: "timeout" }), error)
   }
+  // Its message names the transaction that may have been accepted.
+  if (error instanceof Write.InDoubt)
+    return withCause(makeError(error.message, "SERVER_ERROR", { request: method }), error)
   if (error instanceof Call.NoAnswer) {
     const tags = error.causes.map((cause) => (cause.error as { readonly _tag?: string })._tag)
     if (tags.length > 0 && tags.every((tag) => tag === "TimeoutError")) {

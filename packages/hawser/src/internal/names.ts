@@ -1,4 +1,5 @@
 import { type JsonRpc, Options as Read } from "@hawser/core"
+import type { Http } from "@hawser/rpc"
 import * as Layer from "effect/Layer"
 import type { Particulars } from "../Stack.ts"
 
@@ -7,6 +8,7 @@ export interface Given extends Particulars {
   readonly name: string
   readonly url: string | URL | undefined
   readonly headers: Readonly<Record<string, string>> | undefined
+  readonly batch: boolean | Http.BatchOptions | undefined
   readonly layer: Layer.Layer<JsonRpc.Upstream<unknown>> | undefined
 }
 
@@ -35,10 +37,12 @@ const readUpstream = (path: string, given: unknown) => {
   const upstream = Read.read(path, record, {
     url: Read.any<string | URL>(),
     headers: Read.any<Given["headers"]>(),
+    batch: Read.any<Given["batch"]>(),
     layer: Read.any<Layer.Layer<JsonRpc.Upstream<unknown>>>(),
     name: Read.string({ default: undefined }),
     tier: Read.integer({ min: 0, default: undefined }),
     weight: Read.number({ above: 0, default: undefined }),
+    capacity: Read.integer({ min: 1, default: undefined }),
     rateLimit: Read.any<Given["rateLimit"]>(),
     concurrency: Read.any<Given["concurrency"]>(),
     timeout: Read.any<Given["timeout"]>(),

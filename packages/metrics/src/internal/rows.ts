@@ -69,7 +69,7 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
     "upstream_out",
     "1 for the reason why nothing is sent to an upstream, if there is one.",
     "reason",
-    ["refused", "ejected", "draining"],
+    ["refused", "ejected", "draining", "at capacity"],
     ({ pool }, reason) => (pool === undefined ? undefined : Number(pool.out === reason))
   ),
   by(

@@ -12,6 +12,8 @@ export interface Spec<out U> {
   readonly upstream: U
   readonly tier: number
   readonly weight: number
+  /** Requests that should be under way at most while others have room. */
+  readonly capacity: number
 }
 
 /** One upstream of the pool and all the pool knows of it. */
@@ -20,6 +22,7 @@ export class Member<out U> {
   readonly upstream: U
   readonly tier: number
   readonly weight: number
+  capacity: number
   readonly load: Load
   readonly ejection: Ejection | undefined
   /** No new requests; those under way end as they will. */
@@ -46,6 +49,7 @@ export class Member<out U> {
     this.upstream = spec.upstream
     this.tier = spec.tier
     this.weight = spec.weight
+    this.capacity = spec.capacity
     this.load = new Load(settings)
     this.ejection = settings.ejection === undefined ? undefined : new Ejection(settings.ejection)
     this.slowStart = settings.slowStart
@@ -70,5 +74,9 @@ export class Member<out U> {
 
   isEjected(now: number): boolean {
     return this.ejection?.isOut(now) === true
+  }
+
+  get isFull(): boolean {
+    return this.load.inflight >= this.capacity
   }
 }

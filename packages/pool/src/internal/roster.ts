@@ -11,6 +11,9 @@ export interface Settings extends MemberSettings {
 
 type Tier<U> = ReadonlyArray<Member<U>>
 
+/** Whom a search finds: who has room and whom nothing speaks against, or anybody who is not to be drained. */
+type Wanted = "room" | "any"
+
 const nobody: ReadonlyArray<string> = []
 
 const isOpen = (
@@ -42,7 +45,9 @@ export class Roster<U> {
         member.tier === spec.tier &&
         member.weight === spec.weight &&
         !member.draining
-      return same ? member : new Member(spec, this.settings, now)
+      if (!same) return new Member(spec, this.settings, now)
+      member.capacity = spec.capacity
+      return member
     })
     const tiers = new Map<number, Array<Member<U>>>()
     for (const member of this.members) {
@@ -57,8 +62,9 @@ export class Roster<U> {
   }
 
   /**
-   * Whom to ask next: in the tier whose turn it is, else in the first that has somebody untried. Those who refuse or are
-   * ejected come after all others, those who are excluded never. `undefined` when all have been tried.
+   * Whom to ask next: in the tier whose turn it is, else in the first that has somebody untried. Those at capacity come
+   * after all who have room, the cheapest of the first tier before the others; those who refuse or are ejected come after
+   * all others, those who are excluded never. `undefined` when all have been tried.
    */
   pick(
     tried: ReadonlyArray<object> | undefined,
@@ -68,13 +74,14 @@ export class Roster<U> {
   ): Member<U> | undefined {
     const first = tried === undefined || tried.length === 0 ? this.turn(now, random) : 0
     return (
-      this.search(first, tried, excluded, now, random, true) ??
-      (first === 0 ? undefined : this.search(0, tried, excluded, now, random, true)) ??
-      this.search(0, tried, excluded, now, random, false)
+      this.search(first, tried, excluded, now, random, "room") ??
+      (first === 0 ? undefined : this.search(0, tried, excluded, now, random, "room")) ??
+      this.crowded(tried, excluded, now) ??
+      this.search(0, tried, excluded, now, random, "any")
     )
   }
 
-  /** Whom to ask beside those who are being asked: somebody of the same tier. */
+  /** Whom to ask beside those who are being asked: somebody of the same tier, who has room. */
   pickBeside(
     tried: ReadonlyArray<object> | undefined,
     now: number,
@@ -83,11 +90,14 @@ export class Roster<U> {
   ): Member<U> | undefined {
     const tier = this.tiers.find((tier) => tier.some((member) => tried?.includes(member)))
     if (tier === undefined) return this.pick(tried, now, random, excluded)
-    const rest = tier.filter((member) => isOpen(member, tried, excluded) && this.isEligible(member, now))
+    const rest = tier.filter((member) => isOpen(member, tried, excluded) && this.has(member, "room", now))
     return this.choose(rest, now, random)
   }
 
-  /** The upstream that a scope sticks to, unless it has been tried, is excluded, refuses or is out. */
+  /**
+   * The upstream that a scope sticks to, unless it has been tried, is excluded, refuses or is out. That it is at capacity
+   * changes nothing.
+   */
   stuck(
     scope: string,
     tried: ReadonlyArray<object> | undefined,
@@ -159,10 +169,9 @@ export class Roster<U> {
     excluded: ReadonlyArray<string>,
     now: number,
     random: () => number,
-    eligible: boolean
+    wanted: Wanted
   ): Member<U> | undefined {
-    const fits = (member: Member<U>) =>
-      isOpen(member, tried, excluded) && (eligible ? this.isEligible(member, now) : !member.draining)
+    const fits = (member: Member<U>) => isOpen(member, tried, excluded) && this.has(member, wanted, now)
     for (let i = first; i < this.tiers.length; i++) {
       const tier = this.tiers[i]!
       // Nearly always nobody is left out, and two draws are all it takes, however large the tier.
@@ -172,6 +181,26 @@ export class Roster<U> {
       if (member !== undefined) return member
     }
     return undefined
+  }
+
+  private has(member: Member<U>, wanted: Wanted, now: number): boolean {
+    return wanted === "any" ? !member.draining : !member.isFull && this.isEligible(member, now)
+  }
+
+  // Nobody has room.
+  private crowded(tried: ReadonlyArray<object> | undefined, excluded: ReadonlyArray<string>, now: number) {
+    let best: Member<U> | undefined
+    for (const member of this.members) {
+      if (!isOpen(member, tried, excluded) || !this.isEligible(member, now)) continue
+      if (
+        best === undefined ||
+        member.tier < best.tier ||
+        (member.tier === best.tier && member.cost(now) < best.cost(now))
+      ) {
+        best = member
+      }
+    }
+    return best
   }
 
   private choose(candidates: Tier<U>, now: number, random: () => number): Member<U> | undefined {

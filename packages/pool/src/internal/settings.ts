@@ -38,10 +38,14 @@ export const readMembers = <U>(given: ReadonlyArray<{ readonly upstream: U }>): 
   return specs
 }
 
+const readCapacity: Read.Reader<number> = (option, received) =>
+  Read.integer({ min: 1, default: undefined })(option, received) ?? Infinity
+
 export const readMember = <U>(member: { readonly upstream: U }): Spec<U> =>
   Read.read("UpstreamPool.upstreams", member, {
     name: Read.string({ default: "upstream" }),
     upstream: Read.any<U>(),
     tier: Read.integer({ min: 0, default: 0 }),
-    weight: Read.number({ above: 0, default: 1 })
+    weight: Read.number({ above: 0, default: 1 }),
+    capacity: readCapacity
   }) as Spec<U>

@@ -1,4 +1,4 @@
-import { Call, JsonRpc, RpcError } from "hawser"
+import { Call, JsonRpc, RpcError, Write } from "hawser"
 
 /** What was asked, as viem shows it. */
 type Body = { readonly method: string; readonly params?: ReadonlyArray<unknown> | undefined }
@@ -48,6 +48,8 @@ const noAnswer = (
   failing: (cause: Error, url: string, status?: number) => Failure
 ): Error => {
   const url = urlOf(error.causes)
+  // Its message names the transaction that may have been accepted.
+  if (error instanceof Write.InDoubt) return make.http(failing(error, url))
   const said = error.causes.map((cause) => cause.error)
   const responses = said.filter((cause) => cause instanceof RpcError.ResponseError)
   const [first] = responses

@@ -1,0 +1,457 @@
+import { assert, describe, it } from "@effect/vitest"
+import { JsonRpc } from "@hawser/core"
+import { Http, RpcError } from "@hawser/rpc"
+import { FaultyNode, Scenario } from "@hawser/testkit"
+import { Effect, Exit, Fiber, Random, Scheduler, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { createServer, type IncomingMessage } from "node:http"
+import type { AddressInfo } from "node:net"
+
+const echo = (value: unknown) => JsonRpc.makeRequest("test_getEcho", [value])
+
+const write = JsonRpc.makeRequest("eth_sendRawTransaction", ["0x00"])
+
+const methods = { test_getEcho: ([value]: ReadonlyArray<unknown>) => value, eth_sendRawTransaction: () => "0xhash" }
+
+const facing = (
+  scenario: Scenario.Scenario = Scenario.healthy,
+  batch: Http.BatchOptions | true = true,
+  options: Partial<Http.Options> = {}
+) =>
+  Effect.gen(function* () {
+    const node = yield* FaultyNode.make({ scenario, methods })
+    const upstream = yield* Http.make({ url: node.url, batch, ...options })
+    const ask = (value: unknown = 0) => upstream.request(echo(value))
+    return { node, upstream, ask, shown: () => (upstream.inspect()["http"] as Http.Inspection).batch! }
+  })
+
+const together = <A, E>(...effects: ReadonlyArray<Effect.Effect<A, E>>) =>
+  Effect.forEach(effects, Effect.exit, { concurrency: "unbounded" })
+
+const many = <A, E>(n: number, f: (i: number) => Effect.Effect<A, E>) =>
+  Effect.forEach(
+    Array.from({ length: n }, (_, i) => i),
+    (i) => Effect.exit(f(i)),
+    { concurrency: "unbounded" }
+  )
+
+/** The sizes of the batches that a node was asked, 1 for a single request. */
+const sizes = (node: FaultyNode.FaultyNode): ReadonlyArray<number> => {
+  const all: Array<number> = []
+  for (let i = 0; i < node.requests.length;) {
+    const size = node.requests[i]!.batch
+    all.push(size ?? 1)
+    i += size ?? 1
+  }
+  return all
+}
+
+const values = (exits: ReadonlyArray<Exit.Exit<unknown, unknown>>) =>
+  exits.map((exit) => (Exit.isSuccess(exit) ? exit.value : assert.fail(String(exit))))
+
+describe("reads that are asked together", () => {
+  it.live("travel together, and each gets its own answer", () =>
+    Effect.gen(function* () {
+      const { ask, node, shown } = yield* facing(Scenario.batch("shuffled"))
+      assert.deepStrictEqual(
+        values(yield* many(250, ask)),
+        Array.from({ length: 250 }, (_, i) => i)
+      )
+      assert.deepStrictEqual(sizes(node), [100, 100, 50])
+      assert.deepStrictEqual(shown(), { size: 100, waiting: 0, batches: 3, batched: 250, refused: 0, repeated: 0 })
+    })
+  )
+
+  it.live("travel as one object if there is only one", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing()
+      assert.strictEqual(yield* ask(5), 5)
+      assert.strictEqual(node.requests[0]!.batch, undefined)
+    })
+  )
+
+  it.live("do not if nobody wants it", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* Effect.gen(function* () {
+        const node = yield* FaultyNode.make({ methods })
+        return { node, upstream: yield* Http.make({ url: node.url, batch: false }) }
+      })
+      yield* many(3, (i) => upstream.request(echo(i)))
+      assert.deepStrictEqual(sizes(node), [1, 1, 1])
+      assert.notProperty(upstream.inspect()["http"], "batch")
+    })
+  )
+
+  it.effect("wait for others as long as they are told, by the clock", () =>
+    Effect.gen(function* () {
+      const { ask, node, shown } = yield* facing(Scenario.healthy, { wait: "20 millis" })
+      const first = yield* Effect.forkChild(ask(1), { startImmediately: true })
+      yield* TestClock.adjust("19 millis")
+      const second = yield* Effect.forkChild(ask(2), { startImmediately: true })
+      assert.strictEqual(shown().waiting, 2)
+      assert.strictEqual(node.count(), 0)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], [1, 2])
+      assert.deepStrictEqual(sizes(node), [2])
+    })
+  )
+
+  it.effect("go when the scheduler says that it is time", () =>
+    Effect.gen(function* () {
+      const tasks: Array<() => void> = []
+      const scheduler: Scheduler.Scheduler = {
+        executionMode: "async",
+        shouldYield: () => false,
+        makeDispatcher: () => ({ scheduleTask: (task) => void tasks.push(task), flush: () => {} })
+      }
+      const node = yield* FaultyNode.make({ methods })
+      const upstream = yield* Effect.provideService(
+        Http.make({ url: node.url, batch: true }),
+        Scheduler.Scheduler,
+        scheduler
+      )
+      const fibers = yield* Effect.forEach([1, 2], (i) =>
+        Effect.forkChild(upstream.request(echo(i)), { startImmediately: true })
+      )
+      assert.strictEqual(tasks.length, 1)
+      assert.strictEqual(node.count(), 0)
+      tasks[0]!()
+      assert.deepStrictEqual(values(yield* Effect.forEach(fibers, Fiber.await)), [1, 2])
+      assert.deepStrictEqual(sizes(node), [2])
+    })
+  )
+})
+
+describe("a write", () => {
+  it.live("never travels with others, nor does a filter's request", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing()
+      const session = JsonRpc.makeRequest("eth_getFilterChanges", ["0x1"])
+      yield* together(ask(1), upstream.request(write), ask(2), upstream.request(session))
+      for (const { batch, method } of node.requests) {
+        assert.strictEqual(batch, method === "test_getEcho" ? 2 : undefined)
+      }
+    })
+  )
+
+  for (const [name, fault] of Object.entries({
+    drop: Scenario.drop,
+    dropMidway: Scenario.dropMidway,
+    truncated: Scenario.truncated,
+    refused: Scenario.batch("refused"),
+    "413": Scenario.status(413),
+    "503": Scenario.status(503)
+  })) {
+    it.live(`is sent once, whatever becomes of the reads beside it: ${name}`, () =>
+      Effect.gen(function* () {
+        const { ask, node, upstream } = yield* facing(Scenario.when({ batch: true }, fault))
+        for (let i = 0; i < 3; i++) {
+          const exits = yield* together(ask(1), upstream.request(write), ask(2))
+          assert.deepStrictEqual(exits[1], Exit.succeed("0xhash"))
+        }
+        assert.strictEqual(node.count("eth_sendRawTransaction"), 3)
+      })
+    )
+  }
+})
+
+describe("a node that answers a batch wrongly", () => {
+  it.live("leaving one out: only that one fails", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* facing(Scenario.batch("missing"))
+      const exits = yield* many(3, ask)
+      assert.deepStrictEqual(exits.slice(0, 2), [Exit.succeed(0), Exit.succeed(1)])
+      assert.match(String(exits[2]), /TransportError.*without one to this request/)
+    })
+  )
+
+  it.live("giving one twice: neither counts", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* facing(Scenario.batch("duplicate"))
+      const exits = yield* many(3, ask)
+      assert.match(String(exits[0]), /two replies/)
+      assert.deepStrictEqual(exits[1], Exit.succeed(1))
+      assert.match(String(exits[2]), /without one to this request/)
+    })
+  )
+
+  it.live("under no ids at all: none counts", () =>
+    Effect.gen(function* () {
+      const { ask, shown } = yield* facing(Scenario.batch("nullIds"))
+      for (const exit of yield* many(3, ask)) assert.match(String(exit), /without one to any request/)
+      assert.strictEqual(shown().size, 1)
+    })
+  )
+
+  it.live("with an error for one: the others have their answers", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(
+        Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted", { data: "0x01" }))
+      )
+      const exits = yield* together(
+        upstream.request(echo(1)),
+        upstream.request(JsonRpc.makeRequest("eth_call", [{}])),
+        upstream.request(echo(2))
+      )
+      assert.deepStrictEqual([exits[0], exits[2]], [Exit.succeed(1), Exit.succeed(2)])
+      const error = yield* Effect.flip(exits[1]!)
+      assert.deepInclude(error, { _tag: "Rejected", kind: "revert", data: "0x01" })
+      assert.deepStrictEqual(sizes(node), [3])
+    })
+  )
+
+  it.live("refusing it: asked one by one from then on, and the caller sees nothing of it", () =>
+    Effect.gen(function* () {
+      const { ask, node, shown } = yield* facing(Scenario.batch("refused"))
+      assert.deepStrictEqual(values(yield* many(3, ask)), [0, 1, 2])
+      assert.deepStrictEqual(values(yield* many(2, ask)), [0, 1])
+      assert.deepStrictEqual(sizes(node), [3, 1, 1, 1, 1, 1])
+      assert.deepInclude(shown(), { size: 1, refused: 1, repeated: 3 })
+    })
+  )
+
+  for (const status of [400, 403, 405]) {
+    it.live(`refusing it with HTTP ${status}`, () =>
+      Effect.gen(function* () {
+        const { ask, shown } = yield* facing(Scenario.when({ batch: true }, Scenario.status(status)))
+        assert.deepStrictEqual(values(yield* many(3, ask)), [0, 1, 2])
+        assert.strictEqual(shown().size, 1)
+      })
+    )
+  }
+
+  it.effect("refusing it: tried again after ten minutes", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(Scenario.first(3, Scenario.when({ batch: true }, Scenario.batch("refused"))))
+      yield* many(3, ask)
+      yield* TestClock.adjust("9 minutes")
+      yield* many(2, ask)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(values(yield* many(2, ask)), [0, 1])
+      assert.deepStrictEqual(sizes(node), [3, 1, 1, 1, 1, 1, 2])
+    })
+  )
+
+  it.live("taking smaller ones only", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(
+        Scenario.first(8, Scenario.when({ batch: true }, Scenario.status(413, { body: "Payload Too Large" })))
+      )
+      assert.deepStrictEqual(values(yield* many(8, ask)), [0, 1, 2, 3, 4, 5, 6, 7])
+      yield* many(8, ask)
+      assert.deepStrictEqual(sizes(node), [8, 1, 1, 1, 1, 1, 1, 1, 1, 4, 4])
+    })
+  )
+
+  it.live("throttling it: each is told so, and batches stay", () =>
+    Effect.gen(function* () {
+      const { ask, shown } = yield* facing(Scenario.status(429, { retryAfter: "3 seconds" }))
+      for (const exit of yield* many(3, ask)) {
+        assert.deepInclude(yield* Effect.flip(exit), { _tag: "ResponseError", kind: "rate", status: 429 })
+      }
+      assert.deepInclude(shown(), { size: 100, refused: 0, repeated: 0 })
+    })
+  )
+
+  it.live("with a reply that is too large: asked one by one", () =>
+    Effect.gen(function* () {
+      const { ask, shown } = yield* facing(Scenario.healthy, true, { maxBodySize: 1_000 })
+      const large = "x".repeat(600)
+      assert.deepStrictEqual(values(yield* many(2, () => ask(large))), [large, large])
+      assert.deepInclude(shown(), { size: 1, repeated: 2 })
+    })
+  )
+
+  it.live("losing it: each fails, and the next are smaller", () =>
+    Effect.gen(function* () {
+      const { ask, shown } = yield* facing(Scenario.when({ batch: true }, Scenario.drop))
+      for (const exit of yield* many(8, ask)) {
+        assert.deepInclude(yield* Effect.flip(exit), { _tag: "TransportError", reason: "closed", reached: true })
+      }
+      assert.strictEqual(shown().size, 4)
+    })
+  )
+
+  it.live("closing a kept socket as it comes: repeated once, over a fresh one", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(Scenario.when({ reused: true }, Scenario.drop), true, { connections: 1 })
+      yield* ask()
+      assert.deepStrictEqual(values(yield* many(3, ask)), [0, 1, 2])
+      assert.strictEqual(node.connections.total, 2)
+    })
+  )
+})
+
+describe("a caller", () => {
+  it.live("may leave: the others go on, and its answer is nobody's", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(Scenario.latency("20 millis"))
+      const fibers = yield* Effect.forEach([0, 1, 2], (i) => Effect.forkChild(ask(i), { startImmediately: true }))
+      yield* node.until(({ requests }) => requests.length === 3)
+      yield* Fiber.interrupt(fibers[1]!)
+      assert.strictEqual(yield* Fiber.join(fibers[0]!), 0)
+      assert.strictEqual(yield* Fiber.join(fibers[2]!), 2)
+      assert.strictEqual(node.aborted, 0)
+    })
+  )
+
+  it.live("may leave before it goes", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing()
+      const fibers = yield* Effect.forEach([0, 1, 2], (i) => Effect.forkChild(ask(i), { startImmediately: true }))
+      yield* Fiber.interrupt(fibers[1]!)
+      yield* Fiber.awaitAll(fibers)
+      assert.deepStrictEqual(sizes(node), [2])
+    })
+  )
+
+  it.live("who is the last to leave closes the socket", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(Scenario.hang)
+      const fibers = yield* Effect.forEach([0, 1], (i) => Effect.forkChild(ask(i), { startImmediately: true }))
+      yield* node.until(({ requests }) => requests.length === 2)
+      yield* Fiber.interruptAll(fibers)
+      yield* node.until(({ aborted, connections }) => connections.open === 0 && aborted === 1)
+    })
+  )
+
+  it.live("who leaves while it is asked alone closes that socket", () =>
+    Effect.gen(function* () {
+      const { ask, node } = yield* facing(
+        Scenario.firstOf(Scenario.batch("refused"), Scenario.when({ batch: false }, Scenario.hang))
+      )
+      const fibers = yield* Effect.forEach([0, 1], (i) => Effect.forkChild(ask(i), { startImmediately: true }))
+      yield* node.until(({ requests }) => requests.length === 4)
+      yield* Fiber.interruptAll(fibers)
+      yield* node.until(({ aborted }) => aborted === 2)
+    })
+  )
+
+  for (const wait of ["0 millis", "1 hour"] as const) {
+    it.effect(`learns it when the scope ends before its batch goes, after ${wait}`, () =>
+      Effect.gen(function* () {
+        const node = yield* FaultyNode.make({ methods })
+        const scope = yield* Scope.make()
+        const upstream = yield* Scope.provide(Http.make({ url: node.url, batch: { wait } }), scope)
+        const fibers = yield* Effect.forEach([0, 1], (i) =>
+          Effect.forkChild(Effect.exit(upstream.request(echo(i))), { startImmediately: true })
+        )
+        yield* Scope.close(scope, Exit.void)
+        for (const fiber of fibers) {
+          const error = yield* Effect.flip(yield* Fiber.join(fiber))
+          assert.deepInclude(error, { _tag: "TransportError", reached: false })
+        }
+        assert.instanceOf(yield* Effect.flip(upstream.request(echo(2))), RpcError.TransportError)
+        assert.strictEqual(node.count(), 0)
+      })
+    )
+  }
+})
+
+/** A server that distorts lists of answers, and what it made of each. */
+const distorting = (seed: number) =>
+  Effect.gen(function* () {
+    const random = yield* Random.withSeed(Random.Random, seed)
+    const draw = (n: number) => Math.floor(random.nextDoubleUnsafe() * n)
+    const server = createServer((request, response) => {
+      void read(request).then((body) => {
+        const asked: any = JSON.parse(body)
+        const answer = ({ id, params }: any) => ({ jsonrpc: "2.0", id, result: params[0] })
+        if (!Array.isArray(asked)) return response.end(JSON.stringify(answer(asked)))
+        const items: Array<unknown> = []
+        for (const one of asked) {
+          const own = answer(one)
+          switch (draw(12)) {
+            case 0:
+              break
+            case 1:
+              items.push(own, own)
+              break
+            case 2:
+              items.push({ ...own, id: 1_000_000 + draw(9) })
+              break
+            case 3:
+              items.push({ ...own, id: null })
+              break
+            case 4:
+              items.push({ ...own, id: String(own.id) })
+              break
+            case 5:
+              items.push({ jsonrpc: "2.0", id: own.id, error: { code: -32000, message: "no" } })
+              break
+            case 6:
+              items.push(own, [null, 1, "junk", {}, []][draw(5)])
+              break
+            case 7:
+              items.push({ jsonrpc: "2.0", id: own.id })
+              break
+            default:
+              items.push(own)
+          }
+        }
+        for (let i = items.length - 1; i > 0; i--) {
+          const j = draw(i + 1)
+          ;[items[i], items[j]] = [items[j], items[i]]
+        }
+        const whole = draw(8)
+        if (whole === 0) return response.end(JSON.stringify(items).slice(0, -2))
+        if (whole === 1) response.statusCode = 500
+        return response.end(JSON.stringify(items))
+      })
+    })
+    yield* Effect.acquireRelease(
+      Effect.callback<void>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      }),
+      () => Effect.sync(() => server.close().closeAllConnections())
+    )
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  })
+
+const read = async (request: IncomingMessage): Promise<string> => {
+  let text = ""
+  for await (const part of request) text += String(part)
+  return text
+}
+
+describe("whatever list a node makes of the answers", () => {
+  for (const seed of [1, 2, 3]) {
+    it.live(`each caller gets its own answer or a failure (seed ${seed})`, () =>
+      Effect.gen(function* () {
+        const url = yield* distorting(seed)
+        const upstream = yield* Http.make({ url, batch: { size: 7 } })
+        let answered = 0
+        for (let round = 0; round < 20; round++) {
+          const exits = yield* many(30, (i) => upstream.request(echo(`${round}/${i}`)))
+          exits.forEach((exit, i) => {
+            if (Exit.isSuccess(exit)) {
+              answered++
+              assert.strictEqual(exit.value, `${round}/${i}`)
+            } else assert.match(String(exit), /TransportError|ResponseError/)
+          })
+        }
+        assert.isAbove(answered, 200)
+      })
+    )
+  }
+})
+
+describe("options", () => {
+  it("are refused by name", () => {
+    const refused = (batch: unknown) => {
+      try {
+        Http.layer({ url: "http://a.example", batch } as Http.Options)
+      } catch (error) {
+        return (error as Error).message
+      }
+      return "taken"
+    }
+    for (const batch of [undefined, true, false, {}, { size: 1, wait: "5 millis", bytes: 10 }]) {
+      assert.strictEqual(refused(batch), "taken")
+    }
+    assert.match(refused({ size: 0 }), /^Http\.batch\.size takes a whole number of at least 1/)
+    assert.match(refused({ wait: -1 }), /^Http\.batch\.wait takes a duration/)
+    assert.match(refused({ wiat: 1 }), /^Http\.batch\.wiat takes no value/)
+    assert.match(refused(7), /^Http\.batch takes/)
+  })
+})
