@@ -104,7 +104,8 @@ describe("errors arrive as ethers' own", () => {
         [Scenario.hang, "TIMEOUT"]
       ] as const
       for (const [scenario, code] of cases) {
-        const { provider } = yield* over([scenario], { retry: false, timeout: "100 millis", hedge: false })
+        const timeout = scenario === Scenario.hang ? "50 millis" : "1 minute"
+        const { provider } = yield* over([scenario], { retry: false, timeout, deadline: false, hedge: false })
         const error = yield* rejected(() => provider.call({ to }))
         assert.isTrue(isError(error, code), `${JSON.stringify(scenario)}: ${error.code} ${error.message}`)
         assert.instanceOf(error.cause, Call.NoAnswer)

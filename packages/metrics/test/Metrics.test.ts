@@ -17,7 +17,9 @@ const full = (urls: ReadonlyArray<string>): Stack.Options => ({
     concurrency: { limit: 10, adaptive: true }
   })),
   cache: { maxWeight: 1_000_000, policy: () => ({ ttl: "1 minute" }) },
-  health: { every: "1 hour" }
+  health: { every: "1 hour" },
+  batch: true,
+  multicall: {}
 })
 
 const nodes = Effect.all([FaultyNode.make({ scenario: Scenario.status(500) }), FaultyNode.make()])
@@ -151,6 +153,13 @@ describe("descriptions", () => {
     "chain.expected",
     "chain.actual",
     "http.inflight",
+    "http.batch.size",
+    "http.batch.waiting",
+    "logs.maxBlocks",
+    "logs.maxAddresses",
+    "multicall.size",
+    "multicall.absent",
+    "pool.capacity",
     "health.checked",
     "hedge.samples",
     "hedge.refused",

@@ -95,6 +95,14 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
   row("timeouts_total", "Attempts that took too long.", ({ timeout }) => timeout?.timeouts),
   row("http_sockets", "Open sockets.", ({ http }) => http?.open),
   row("http_queued", "Requests that wait for a socket.", ({ http }) => http?.queued),
+  row("http_batches_total", "JSON-RPC batches sent.", ({ http }) => http?.batch?.batches),
+  row("http_batched_requests_total", "Requests that were sent in batches.", ({ http }) => http?.batch?.batched),
+  row("http_batches_refused_total", "Batches that the node did not take.", ({ http }) => http?.batch?.refused),
+  row(
+    "http_batch_repeats_total",
+    "Requests sent again, alone, for what happened to their batch.",
+    ({ http }) => http?.batch?.repeated
+  ),
   row("chain_verified", "Whether an upstream is known to be of the chain that is meant.", ({ chain }) =>
     chain === undefined ? undefined : Number(chain.verified)
   ),
@@ -150,5 +158,26 @@ export const client: ReadonlyArray<Row<Stack.Status>> = [
   row("cache_refresh_failures_total", "Refreshes that failed.", ({ cache }) => cache?.refreshFailures),
   row("cache_store_hits_total", "Answers found in the second level.", ({ cache }) => cache?.store?.hits),
   row("cache_store_failures_total", "Failures of the second level.", ({ cache }) => cache?.store?.failures),
+  by(
+    "logs_queries_total",
+    "Log queries that were taken apart, and the requests for their parts: all, those refused as too wide, those repeated.",
+    "what",
+    ["split", "parts", "refused", "repeated"],
+    ({ logs }, what) => logs?.[what]
+  ),
+  by(
+    "writes_total",
+    "Signed transactions: sends, lost answers, answers to look-ups, those that found it, calls that ended in doubt.",
+    "what",
+    ["sent", "lost", "looks", "found", "inDoubt"],
+    ({ write }, what) => write?.[what]
+  ),
+  by(
+    "multicall_calls_total",
+    "Calls to Multicall3, calls merged in them, calls that were asked alone after all.",
+    "what",
+    ["aggregates", "merged", "alone"],
+    ({ multicall }, what) => multicall?.[what]
+  ),
   row("deadline_exceeded_total", "Calls that ran out of time.", ({ deadline }) => deadline?.exceeded)
 ]
