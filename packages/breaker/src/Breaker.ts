@@ -15,17 +15,18 @@
  * each attempt. A breaker guards one upstream; above a pool there is nothing for it to guard, and `layer` says so at
  * compile time.
  *
- * **Not promised.** A call admitted before the circuit opened is not interrupted. State is kept in this process: for
- * one that several processes share see `effect/persistence`. Rates are looked at when a call ends, never in between.
+ * **Not promised.** A call admitted before the circuit opened is not interrupted. State is kept in this process, unless
+ * it is `shared`. Rates are looked at when a call ends, never in between.
  */
 import { Events, JsonRpc, Options as Check, Outcome } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
-import type { CircuitOpen, Transition } from "./internal/circuit.ts"
-import { factory } from "./internal/circuit.ts"
+import type { Circuit, CircuitOpen, Transition } from "./internal/circuit.ts"
+import { factory, outcomeOf } from "./internal/circuit.ts"
 import type { Keyed } from "./internal/keyed.ts"
 import { keyed } from "./internal/keyed.ts"
 import * as Settings from "./internal/settings.ts"
@@ -102,6 +103,30 @@ export interface Breaker<in E = unknown> {
 }
 
 /**
+ * Makes the breakers of several processes act as one: what the `breaker` of a store gives (see `@hawser/store`). Takes a
+ * breaker of this process and gives its `execute` another meaning.
+ */
+export type Shared = (breaker: Breaker, terms: Terms) => Effect.Effect<Breaker["execute"]>
+
+/** What a shared breaker must know of the one it is made of. Times are milliseconds. */
+export interface Terms {
+  readonly name: string
+  readonly probes: number
+  readonly successes: number
+  readonly probeLease: number
+  /** How a call counts. */
+  readonly outcome: (exit: Exit.Exit<unknown, unknown>) => Outcome.Outcome
+}
+
+/** Where the state is kept. */
+export interface Sharing {
+  /** Lets other processes know when the circuit opens and closes, and bounds the probes of all together. Off. */
+  readonly shared?: Shared | undefined
+}
+
+const readers = { ...Settings.readers, shared: Check.fn<Shared, undefined>({ default: undefined }) }
+
+/**
  * Makes a circuit breaker for any effect.
  *
  * ```ts
@@ -110,18 +135,35 @@ export interface Breaker<in E = unknown> {
  * ```
  */
 export const make = <E = unknown>(
-  options?: Options<E> & {
-    /** What refusals call the upstream. `"upstream"`. */
-    readonly name?: string | undefined
-  }
+  options?: Options<E> &
+    Sharing & {
+      /** What refusals call the upstream. `"upstream"`. */
+      readonly name?: string | undefined
+    }
 ): Effect.Effect<Breaker<E>> => {
-  const given = Check.read("Breaker", options, { ...Settings.readers, name: Check.string({ default: "upstream" }) })
-  return Effect.map(factory(Settings.draft(given), given.judge), (circuit) => {
+  const given = Check.read("Breaker", options, { ...readers, name: Check.string({ default: "upstream" }) })
+  return Effect.flatMap(factory(Settings.draft(given), given.judge), (circuit) => {
     const events = Events.make<Transition>()
-    const { execute, inspect, isolate, reset, restore, snapshot } = circuit(given.name, events)
-    return { execute, inspect, events, isolate, reset, snapshot, restore }
+    return guarding(circuit(given.name, events), events, given.name, given)
   })
 }
+
+const guarding = (
+  { execute, inspect, isolate, reset, restore, snapshot }: Circuit,
+  events: Events.Hub<Transition>,
+  name: string,
+  { judge, probeLease, probes, shared, successes = probes }: Given
+): Effect.Effect<Breaker> => {
+  const breaker = { execute, inspect, events, isolate, reset, snapshot, restore }
+  return shared === undefined
+    ? Effect.succeed(breaker)
+    : Effect.map(shared(breaker, { name, probes, successes, probeLease, outcome: outcomeOf(judge) }), (execute) => ({
+        ...breaker,
+        execute
+      }))
+}
+
+type Given = { readonly [K in keyof typeof readers]: ReturnType<(typeof readers)[K]> }
 
 /**
  * Makes circuit breakers by key: hosts, tenants, methods.
@@ -146,16 +188,22 @@ export const makeKeyed = <E = unknown>(
  * Http.layer({ url }).pipe(Timeout.layer("4 seconds"), Breaker.layer({ consecutive: 5 }))
  * ```
  */
-export const layer = <EP = any>(options?: Options<EP>) => {
-  const given = Check.read("Breaker", options, Settings.readers)
+export const layer = <EP = any>(options?: Options<EP> & Sharing) => {
+  const given = Check.read("Breaker", options, readers)
   const circuits = factory(Settings.draft(given), given.judge)
   return <E, LE, R>(
     self: JsonRpc.Over<"upstream", E, EP, LE, R>
   ): Layer.Layer<JsonRpc.Upstream<E | CircuitOpen>, LE, R> =>
-    JsonRpc.transform(self, "breaker", (below, events) =>
-      Effect.map(circuits, (circuit) => {
-        const { execute, inspect } = circuit(below.name, events)
-        return { request: (request) => execute(Effect.suspend(() => below.request(request))), inspect }
+    JsonRpc.transform(self, "breaker", (below, observer) =>
+      Effect.flatMap(circuits, (circuit) => {
+        const events = Events.make<Transition>()
+        // Whoever shares the circuit listens, too.
+        if (given.shared !== undefined) events.on((event) => observer.emit(event))
+        const one = circuit(below.name, given.shared === undefined ? observer : events)
+        return Effect.map(guarding(one, events, below.name, given), ({ execute, inspect }) => ({
+          request: (request) => execute(Effect.suspend(() => below.request(request))),
+          inspect
+        }))
       })
     )
 }

@@ -76,7 +76,7 @@ export interface Options {
   /** How upstreams are compared. */
   readonly pool?: UpstreamPool.Options | undefined
   /** When an upstream is left alone. Default: half of at least 20 calls in 10 s failed, or ten in a row. */
-  readonly breaker?: Breaker.Options | false | undefined
+  readonly breaker?: (Breaker.Options & Breaker.Sharing) | false | undefined
   /** How long one attempt may take. Default 4 seconds; for heavy requests 30. */
   readonly timeout?: Time | false | undefined
   /** Asks each upstream for its head now and then. Default: off; health is learned from traffic. */

@@ -21,6 +21,10 @@ import type { Rate } from "./internal/gcra.ts"
 import { Line, readPriority, wholeMillis } from "./internal/line.ts"
 import { Meter, type MeterEvent } from "./internal/meter.ts"
 import { layerReaders, makeReaders, ratesOf, readPause, readWeight, type Settings } from "./internal/rateSettings.ts"
+import { free, type Grant, Remote, type Shared } from "./internal/remote.ts"
+
+export type { Rate } from "./internal/gcra.ts"
+export type { Answer, Permit, Quota, Shared } from "./internal/remote.ts"
 
 /** How much may pass in how long. */
 export interface Limit {
@@ -63,6 +67,11 @@ export interface Options<in E = any> {
   readonly learn?: boolean | Learning<E> | undefined
   /** What an error means, where its own verdict is not to be followed. */
   readonly judge?: ((error: E) => Outcome.Verdict) | undefined
+  /**
+   * Keeps the limit and its pauses where other processes draw on them, too: what the `rateLimit` of a store gives.
+   * Every request then asks the store; the line stays in this process. Not together with `learn`.
+   */
+  readonly shared?: Shared | undefined
 }
 
 export interface LayerOptions<in E = any> extends Options<E> {
@@ -129,7 +138,7 @@ export const isRateLimited = (u: unknown): u is RateLimited =>
 export type Event = MeterEvent
 
 export interface Inspection {
-  /** Units that may pass at once; below zero when overdrawn, `undefined` without a limit. */
+  /** Units that may pass at once; below zero when overdrawn, `undefined` without a limit. If shared, as last heard. */
   readonly available: number | undefined
   /** The share of the configured rate in force. */
   readonly share: number
@@ -215,17 +224,51 @@ const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string,
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const context = yield* Effect.context()
-    const { judge, learn, maxPause } = settings
+    const { judge, learn, maxPause, shared } = settings
     const now = () => Call.now(clock)
-    const meter = new Meter({ rates, maxPause, learning: learn }, now(), (event) => {
+    const remote = shared && new Remote(yield* shared.quota(upstream, rates), rates, shared.alone, now())
+    // Of a shared limit only the pauses are kept here.
+    const meter = new Meter({ rates: remote === undefined ? rates : [], maxPause, learning: learn }, now(), (event) => {
       if (events.active) events.emit(event)
     })
-    const line = new Line<RateLimited>(
+    const wait = (now: number, weight: number, ahead: number): number =>
+      remote === undefined
+        ? meter.wait(now, weight, ahead)
+        : Math.max(meter.wait(now, weight, 0), remote.wait(now, weight, ahead))
+
+    const heard = (millis: number): void => {
+      const time = now()
+      if (millis > meter.pausedFor(time) + 1) meter.pause(millis, time)
+    }
+
+    const ask = (remote: Remote, weight: number): Effect.Effect<Grant | undefined> =>
+      Effect.suspend(() =>
+        weight === 0
+          ? Effect.succeed(meter.take(now(), 0) ? free : undefined)
+          : Effect.flatMap(remote.ask(weight, now, heard), (grant) => {
+              // A pause may have begun meanwhile.
+              if (grant === undefined || meter.take(now(), 0)) return Effect.succeed(grant)
+              return Effect.as(remote.undo(grant, weight), undefined)
+            })
+      )
+
+    const line: Line<RateLimited, Grant> = new Line<RateLimited, Grant>(
       {
         name: "rate limit",
-        wait: (now, weight) => meter.wait(now, weight, 0),
-        estimate: (now, weight, ahead) => wholeMillis(meter.wait(now, weight, ahead)),
-        take: (now, weight) => meter.take(now, weight),
+        wait: (now, weight) => wait(now, weight, 0),
+        estimate: (now, weight, ahead) => wholeMillis(wait(now, weight, ahead)),
+        take: (now, weight) => meter.take(now, weight) && free,
+        ...(remote && {
+          ask: {
+            grant: (weight) =>
+              Effect.map(ask(remote, weight), (grant) => {
+                // Nobody behind the head passes before it does.
+                if (grant === undefined) line.closeUntil(now() + wait(now(), weight, 0))
+                return grant
+              }),
+            undo: (grant, weight) => remote.undo(grant, weight)
+          }
+        }),
         refusal: (why, weight, wait, queueable) =>
           Outcome.stackless(
             () =>
@@ -243,32 +286,40 @@ const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string,
       context
     )
 
-    const heed = (cause: Cause.Cause<unknown>, permit: number, weight: number): void => {
+    /** What the failure of a request tells; what is to be told to others is an effect. */
+    const heed = (
+      cause: Cause.Cause<unknown>,
+      permit: number,
+      weight: number,
+      grant: Grant
+    ): Effect.Effect<void> | undefined => {
+      let tell: Effect.Effect<void> | undefined
       for (const reason of cause.reasons) {
         if (reason._tag !== "Fail") continue
         const verdict = judge(reason.error)
         if (verdict.refused) {
           meter.undo(permit, weight)
           line.pump()
+          tell = remote?.undo(grant, weight)
           continue
         }
         const time = now()
         const { retryAfter } = verdict
         if (learn !== undefined && (learn.when?.(reason.error) ?? retryAfter !== undefined)) meter.lower(permit, time)
         if (retryAfter !== undefined && meter.hint(permit, Duration.toMillis(retryAfter), time)) {
-          line.closeUntil(time + meter.pausedFor(time))
+          const pausedFor = meter.pausedFor(time)
+          line.closeUntil(time + pausedFor)
+          if (grant.permit !== undefined) tell = remote?.quota.pause(pausedFor, grant.permit)
         }
       }
+      return tell
     }
 
     // Nothing is held while the work runs, so it is only listened to when it fails.
-    const send = <A, E, R>(self: Effect.Effect<A, E, R>, weight: number): Effect.Effect<A, E, R> => {
+    const send = <A, E, R>(self: Effect.Effect<A, E, R>, weight: number, grant: Grant): Effect.Effect<A, E, R> => {
       const permit = meter.taken
       return Effect.catchCause(self, (cause) =>
-        Effect.onExitPrimitive(Effect.failCause(cause), () => {
-          heed(cause, permit, weight)
-          return undefined
-        })
+        Effect.onExitPrimitive(Effect.failCause(cause), () => heed(cause, permit, weight, grant))
       )
     }
 
@@ -279,16 +330,22 @@ const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string,
     ): Effect.Effect<A, E | RateLimited, R> => {
       if (weight !== 1) readWeight("RateLimit.weight", weight)
       if (priority !== 0) readPriority("RateLimit.priority", priority)
-      if ((line.size === 0 || weight === 0) && meter.take(now(), weight)) return send(self, weight)
-      return line.pass(weight, priority, () => send(self, weight))
+      if (remote !== undefined && weight > 0) {
+        const stand = line.pass(weight, priority, (grant) => send(self, weight, grant))
+        return line.size > 0 || wait(now(), weight, 0) > 0
+          ? stand
+          : Effect.flatMap(ask(remote, weight), (grant) => (grant === undefined ? stand : send(self, weight, grant)))
+      }
+      if ((line.size === 0 || weight === 0) && meter.take(now(), weight)) return send(self, weight, free)
+      return line.pass(weight, priority, (grant) => send(self, weight, grant))
     }
 
     return {
       admit,
       peek: (weight = 1) => {
         readWeight("RateLimit.weight", weight)
-        const wait = meter.wait(now(), weight, line.ahead(0))
-        return wait === Infinity ? undefined : Duration.millis(wholeMillis(wait))
+        const millis = wait(now(), weight, line.ahead(0))
+        return millis === Infinity ? undefined : Duration.millis(wholeMillis(millis))
       },
       pause: (duration: Duration.Input): void => {
         const millis = readPause("RateLimit.pause", duration)
@@ -297,7 +354,7 @@ const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string,
         line.closeUntil(time + millis)
       },
       inspect: (): Inspection => ({
-        available: meter.available(now()),
+        available: remote === undefined ? meter.available(now()) : remote.available,
         share: meter.share,
         pausedFor: wholeMillis(meter.pausedFor(now())),
         waiting: line.size,

@@ -152,6 +152,17 @@ const insists = (): Insistence => {
 const refuse = (upstream: string, { reason, retryAfter }: Refusal): CircuitOpen =>
   Outcome.stackless(() => new CircuitOpen({ upstream, reason, retryAfter: Duration.millis(Math.ceil(retryAfter)) }))
 
+/** How an exit counts under a judge. Where the judge throws, it is a failure. */
+export const outcomeOf =
+  (judge: Judge<never> | undefined) =>
+  (exit: Exit.Exit<unknown, unknown>): Outcome.Outcome => {
+    try {
+      return Outcome.ofExit(exit, verdictOf(judge as Judge<unknown> | undefined))
+    } catch {
+      return "failure"
+    }
+  }
+
 const verdictOf =
   (judge: Judge<unknown> | undefined) =>
   (error: unknown): Outcome.Verdict => {

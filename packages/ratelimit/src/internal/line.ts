@@ -13,7 +13,7 @@ import { maxPriority, Queue, Waiter } from "./queue.ts"
 export type Why = "limit" | "queue" | "never"
 
 /** What the line leads to. */
-export interface Gate<out E extends Error> {
+export interface Gate<out E extends Error, in out G = true> {
   /** What the line is for, as reports call it. */
   readonly name: string
   /** Milliseconds until `weight` may pass: `Infinity` if nobody knows, then {@link Line.pump} is called in time. */
@@ -21,7 +21,13 @@ export interface Gate<out E extends Error> {
   /** The least a newcomer must wait when `ahead` goes before it: `Infinity` if it can never pass. */
   readonly estimate: (now: number, weight: number, ahead: number) => number
   /** Lets it pass, if there is room. */
-  readonly take: (now: number, weight: number) => boolean
+  readonly take: (now: number, weight: number) => G | false
+  /** In place of `take`, where somebody else is to be asked. */
+  readonly ask?: {
+    readonly grant: (weight: number) => Effect.Effect<G | undefined>
+    /** Gives back a grant that came too late. */
+    readonly undo: (grant: G, weight: number) => Effect.Effect<void>
+  }
   /** The error for whoever may not pass. `line`: standing in line would get it through. */
   readonly refusal: (why: Why, weight: number, wait: number, line: boolean) => E
 }
@@ -66,10 +72,10 @@ class Ticket<E> extends Waiter {
   }
 }
 
-export class Line<E extends Error> {
+export class Line<E extends Error, G = true> {
   /** How many have ever stood in line, were refused, or left of their own accord. */
   readonly counts = { queued: 0, refused: 0, abandoned: 0 }
-  private readonly gate: Gate<E>
+  private readonly gate: Gate<E, G>
   private readonly options: LineOptions
   private readonly clock: Clock.Clock
   private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -78,7 +84,7 @@ export class Line<E extends Error> {
   private called: Ticket<E> | undefined = undefined
   private alarm: { readonly at: number; readonly fiber: Fiber.Fiber<void> } | undefined = undefined
 
-  constructor(gate: Gate<E>, options: LineOptions, clock: Clock.Clock, context: Context.Context<never>) {
+  constructor(gate: Gate<E, G>, options: LineOptions, clock: Clock.Clock, context: Context.Context<never>) {
     this.gate = gate
     this.options = options
     this.clock = clock
@@ -98,7 +104,11 @@ export class Line<E extends Error> {
    * Waits for a turn and then goes on with `then`, which is called in the same step in which the turn is taken; or
    * refuses.
    */
-  pass<A, E2, R>(weight: number, priority: number, then: () => Effect.Effect<A, E2, R>): Effect.Effect<A, E | E2, R> {
+  pass<A, E2, R>(
+    weight: number,
+    priority: number,
+    then: (grant: G) => Effect.Effect<A, E2, R>
+  ): Effect.Effect<A, E | E2, R> {
     return Effect.withFiber((fiber) => {
       let ticket!: Ticket<E>
       return Outcome.guard(
@@ -161,25 +171,42 @@ export class Line<E extends Error> {
     return ticket
   }
 
-  private stand<A, E2, R>(ticket: Ticket<E>, then: () => Effect.Effect<A, E2, R>): Effect.Effect<A, E | E2, R> {
+  private stand<A, E2, R>(ticket: Ticket<E>, then: (grant: G) => Effect.Effect<A, E2, R>): Effect.Effect<A, E | E2, R> {
     return Effect.flatMap(
       Effect.callback<void, E>((resume) => {
         ticket.resume = resume
         if (ticket.called || ticket.error !== undefined) ticket.wake()
       }),
       () => {
+        const { ask } = this.gate
+        const now = Call.now(this.clock)
         // Called, and refused before it could move.
         if (ticket.error !== undefined) return Effect.fail(ticket.error)
-        const now = Call.now(this.clock)
-        const passed = now < ticket.deadline && this.gate.take(now, ticket.weight)
-        if (passed) this.queue.serve(ticket)
-        this.called = undefined
-        ticket.called = false
-        const next = passed ? this.passed(ticket, now, then) : this.stand(ticket, then)
-        this.pump()
-        return next
+        if (now >= ticket.deadline) return this.go(ticket, false, now, then)
+        if (ask === undefined) return this.go(ticket, this.gate.take(now, ticket.weight), now, then)
+        return Effect.flatMap(ask.grant(ticket.weight), (grant) => {
+          const now = Call.now(this.clock)
+          const { error } = ticket
+          const late = error !== undefined || now >= ticket.deadline
+          const next = error === undefined ? this.go(ticket, (!late && grant) || false, now, then) : Effect.fail(error)
+          return late && grant !== undefined ? Effect.andThen(ask.undo(grant, ticket.weight), next) : next
+        })
       }
     )
+  }
+
+  private go<A, E2, R>(
+    ticket: Ticket<E>,
+    grant: G | false,
+    now: number,
+    then: (grant: G) => Effect.Effect<A, E2, R>
+  ): Effect.Effect<A, E | E2, R> {
+    if (grant !== false) this.queue.serve(ticket)
+    this.called = undefined
+    ticket.called = false
+    const next = grant === false ? this.stand(ticket, then) : this.passed(ticket, now, () => then(grant))
+    this.pump()
+    return next
   }
 
   private passed<A, E2, R>(

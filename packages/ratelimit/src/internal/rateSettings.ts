@@ -3,6 +3,7 @@ import { type JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import type { Rate } from "./gcra.ts"
 import { lineReaders } from "./line.ts"
+import type { Shared } from "./remote.ts"
 
 export const readWeight = Read.integer({ min: 0 })
 export const readPause = Read.duration({ min: 0 })
@@ -38,6 +39,13 @@ const learningReaders = {
   when: Read.fn<(error: any) => boolean, undefined>({ default: undefined })
 }
 
+const readShared = (option: string, received: unknown): Shared | undefined => {
+  if (received === undefined) return undefined
+  return typeof received === "object" && received !== null && "quota" in received
+    ? (received as Shared)
+    : Read.reject(option, "what the `rateLimit` of a store gives", received)
+}
+
 const readers = {
   ...lineReaders,
   limit: Read.any<number>(),
@@ -46,7 +54,8 @@ const readers = {
   limits: readRates,
   maxPause: Read.duration({ min: 0, default: "60 seconds" }),
   learn: readLearning,
-  judge: Read.fn<(error: any) => Outcome.Verdict>({ default: Outcome.of })
+  judge: Read.fn<(error: any) => Outcome.Verdict>({ default: Outcome.of }),
+  shared: readShared
 }
 
 export const makeReaders = { ...readers, name: Read.string({ default: "upstream" }) }
@@ -59,10 +68,12 @@ export const layerReaders = {
 
 export type Settings = { readonly [K in keyof typeof readers]: ReturnType<(typeof readers)[K]> }
 
-export const ratesOf = ({ burst, learn, limit, limits, window }: Settings): ReadonlyArray<Rate> => {
+export const ratesOf = ({ burst, learn, limit, limits, shared, window }: Settings): ReadonlyArray<Rate> => {
   const single = limit !== undefined || window !== undefined || burst !== undefined
   if (single && limits !== undefined) Read.reject("RateLimit.limits", "no value beside limit, window and burst", limits)
   const rates = single ? [readRate("RateLimit", { limit, window, burst })] : (limits ?? [])
   if (learn !== undefined && rates.length === 0) Read.reject("RateLimit.learn", "a limit to learn about", learn)
+  if (shared !== undefined && rates.length === 0) Read.reject("RateLimit.shared", "a limit to share", shared)
+  if (shared !== undefined && learn !== undefined) Read.reject("RateLimit.learn", "no value beside shared", learn)
   return rates
 }
