@@ -1,14 +1,13 @@
 /**
  * What Prometheus is told. What the service counts itself are Effect's own metrics; what the stack knows is read from its
- * snapshot when somebody asks, and costs nothing until then.
+ * snapshot when somebody asks (`@hawser/metrics`).
  */
 import * as Effect from "effect/Effect"
-import type * as HttpRouter from "effect/http/HttpRouter"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
-import type * as Scope from "effect/Scope"
-import { JsonRpc, Stack } from "hawser"
+import { Metrics } from "@hawser/metrics"
+import type { JsonRpc, Stack } from "hawser"
 
 export type Outcome = "fresh" | "stale" | "unavailable" | "limited"
 
@@ -29,22 +28,17 @@ export const served = (method: string, route: string, status: number, seconds: n
     Metric.update(duration, seconds)
   )
 
+/** What the stack shows of itself. Its calls are counted above, by what the page makes of them. */
+export const watched: (stack: Layer.Layer<JsonRpc.Client<Stack.Error>>) => Layer.Layer<JsonRpc.Client<Stack.Error>> =
+  Metrics.layer({ prefix: "", calls: false })
+
 /** `GET /metrics`. */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | JsonRpc.Client<Stack.Error>> = Layer.merge(
-  PrometheusMetrics.layerHttp({ prefix: "hawser" }),
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const client = yield* JsonRpc.client<Stack.Error>()
-      yield* watch(() => Stack.status(client.inspect()))
-    })
-  )
-)
+export const layer = PrometheusMetrics.layerHttp({ prefix: "hawser" })
 
 // A method is the client's to invent, a label is not.
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
-const gauge = (name: string, description: string) => Metric.gauge(name, { description })
 
 const call = (outcome: Outcome) =>
   Metric.counter("calls_total", {
@@ -63,64 +57,3 @@ const duration = Metric.histogram("http_request_duration_seconds", {
   description: "How long HTTP requests took.",
   boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 })
-
-const upstreamRequests = counter("upstream_requests_total", "Requests sent to an upstream, by outcome.")
-const upstreamRefusals = counter("upstream_refusals_total", "Requests not sent to an upstream, as it was left out.")
-const upstreamLatency = gauge("upstream_latency_seconds", "How long an answer of an upstream is expected to take.")
-const upstreamInflight = gauge("upstream_in_flight", "Requests under way to an upstream.")
-const upstreamHead = gauge("upstream_head", "The newest block an upstream has told of.")
-const breakerState = gauge("breaker_state", "1 for the state that an upstream's breaker is in, 0 for the others.")
-const retries = counter("retries_total", "Rounds beyond the first.")
-const hedges = counter("hedges_total", "Second requests sent before the first had failed.")
-const hedgesWon = counter("hedges_won_total", "Hedges whose answer was used.")
-const cacheAnswers = counter("cache_answers_total", "What the cache did, by verdict.")
-
-type Source = () => number
-
-const watch = (status: () => Stack.Status): Effect.Effect<void, never, Scope.Scope> => {
-  const count = (metric: Metric.Counter<number>, labels: Record<string, string>, read: Source) =>
-    pull(Metric.withAttributes(metric, labels), () => ({ count: read(), incremental: true }))
-  const show = (metric: Metric.Gauge<number>, labels: Record<string, string>, read: Source) =>
-    pull(Metric.withAttributes(metric, labels), () => ({ value: read() }))
-  return Effect.all(
-    [
-      ...status().upstreams.flatMap(({ name: upstream }, i) => {
-        const now = () => status().upstreams[i]!
-        return [
-          count(upstreamRequests, { upstream, outcome: "success" }, () => now().pool?.successes ?? 0),
-          count(upstreamRequests, { upstream, outcome: "failure" }, () => now().pool?.failures ?? 0),
-          count(upstreamRequests, { upstream, outcome: "neutral" }, () => now().pool?.neutrals ?? 0),
-          count(upstreamRefusals, { upstream }, () => now().pool?.refusals ?? 0),
-          show(upstreamLatency, { upstream }, () => (now().pool?.latency ?? 0) / 1000),
-          show(upstreamInflight, { upstream }, () => now().pool?.inflight ?? 0),
-          show(upstreamHead, { upstream }, () => now().health?.head ?? NaN),
-          ...(["closed", "open", "half-open", "isolated"] as const).map((state) =>
-            show(breakerState, { upstream, state }, () => (now().breaker?.state === state ? 1 : 0))
-          )
-        ]
-      }),
-      count(retries, {}, () => status().retry?.retries ?? 0),
-      count(hedges, {}, () => status().hedge?.hedges ?? 0),
-      count(hedgesWon, {}, () => status().hedge?.won ?? 0),
-      ...(["hits", "misses", "joined"] as const).map((verdict) =>
-        count(cacheAnswers, { verdict }, () => status().cache?.[verdict] ?? 0)
-      ),
-      count(cacheAnswers, { verdict: "stale" }, () => {
-        const { deadline, error, revalidate } = status().cache?.stale ?? { deadline: 0, error: 0, revalidate: 0 }
-        return deadline + error + revalidate
-      })
-    ],
-    { discard: true }
-  )
-}
-
-/** Registers a metric that is read when somebody asks, until the scope ends. */
-const pull = <State>(metric: Metric.Metric<number, State>, get: () => State): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Effect.context(), (context) =>
-    Effect.asVoid(
-      Effect.acquireRelease(
-        Effect.sync(() => Metric.registerUnsafe(metric, context, { get, update: () => {}, modify: () => {} })),
-        (registration) => Effect.sync(() => registration.remove())
-      )
-    )
-  )

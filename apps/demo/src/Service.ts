@@ -8,7 +8,6 @@
  *
  * The file to copy from: `stack` is all that resilience takes, the rest is an ordinary Effect HTTP service.
  */
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,18 +19,17 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Call, JsonRpc, Stack } from "hawser"
-import { Head } from "./Head.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Upstreams from "./Upstreams.ts"
 import * as Visitors from "./Visitors.ts"
 
-/** The default stack, with health checks, and a cache that keeps the last answer for when no upstream has one. */
+/** The default stack, with health checks, metrics, and a cache that keeps the last answer for when no upstream has one. */
 export const stack = (options: Stack.Options): Layer.Layer<JsonRpc.Client<Stack.Error>> =>
   Stack.layer({
     cache: { policy: () => ({ ttl: 0, staleIfError: "5 minutes" }) },
     health: { every: "30 seconds", timeout: "5 seconds" },
     ...options
-  })
+  }).pipe(Metrics.watched)
 
 export interface Options {
   /** Whose allowance a request is taken from; `undefined`: nobody's. Default: that of the client's address. */
@@ -58,9 +56,7 @@ const blockNumber = (clientOf: NonNullable<Options["clientOf"]> = addressOf) =>
   HttpRouter.use((router) =>
     Effect.gen(function* () {
       const client = yield* JsonRpc.client<Stack.Error>()
-      const clock = yield* Clock.Clock
       const visitors = yield* Visitors.make({ limit: 100, window: "1 minute", capacity: 10_000 })
-      const head = new Head()
 
       const admit = (request: HttpServerRequest.HttpServerRequest) => {
         const visitor = clientOf(request)
@@ -70,7 +66,7 @@ const blockNumber = (clientOf: NonNullable<Options["clientOf"]> = addressOf) =>
       const ask = Effect.gen(function* () {
         const { report, value } = yield* JsonRpc.explain(client.request(JsonRpc.makeRequest("eth_blockNumber")))
         if (typeof value !== "string" || !/^0x[0-9a-f]+$/i.test(value)) return yield* new Unreadable()
-        const blockNumber = head.advance(Number(value), Call.now(clock))
+        const blockNumber = Number(value)
         return report.stale
           ? yield* reply(200, "stale", { blockNumber, stale: true, age: ageOf(report) })
           : yield* reply(200, "fresh", { blockNumber })

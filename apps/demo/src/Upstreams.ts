@@ -28,7 +28,7 @@ export const describe = ({ upstreams }: Stack.Status): ReadonlyArray<Upstream> =
     ...stateOf(upstream, cheapest),
     latency: upstream.pool !== undefined && upstream.pool.successes > 0 ? Math.round(upstream.pool.latency) : undefined,
     inFlight: upstream.pool?.inflight ?? 0,
-    head: upstream.health?.head,
+    head: upstream.head?.latest ?? upstream.health?.head,
     lastError: upstream.pool?.lastError,
     asked: upstream.pool?.asked ?? 0
   }))

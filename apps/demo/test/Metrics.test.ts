@@ -58,7 +58,7 @@ describe("GET /metrics", () => {
         100
       )
       assert.strictEqual(metric("upstream_requests_total", { upstream: "alpha", outcome: "failure" }), 1)
-      assert.strictEqual(metric("cache_answers_total", { verdict: "stale" }), 1)
+      assert.strictEqual(metric("cache_stale_total", { why: "error" }), 1)
       assert.strictEqual(metric("upstream_in_flight", { upstream: "alpha" }), 0)
     })
   )
@@ -74,6 +74,8 @@ describe("GET /metrics", () => {
             { url: good.url, name: "good", tier: 1 }
           ],
           ...impatient,
+          retry: {},
+          hedge: {},
           breaker: { consecutive: 2 },
           health: { every: "30 seconds" }
         })

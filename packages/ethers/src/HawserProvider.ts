@@ -5,11 +5,17 @@ import {
   type JsonRpcError,
   type JsonRpcPayload,
   type JsonRpcResult,
+  type Listener,
   makeError,
   Network,
-  type Networkish
+  type Networkish,
+  type ProviderEvent,
+  type Subscriber,
+  type Subscription,
+  type TransactionReceipt
 } from "ethers"
-import { answerOf, toEthersError } from "./internal/errors.ts"
+import { answerOf, isInfrastructure, toEthersError } from "./internal/errors.ts"
+import { subscriberOf } from "./internal/subscribers.ts"
 
 /** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
 export type Source =
@@ -18,11 +24,14 @@ export type Source =
   | Exclude<Provider.Source, Stack.Options>
   | Provider.Provider
 
-/** Options of the default stack, and those of ethers' own that still mean something. */
-export interface Options
-  extends
-    Omit<Stack.Options, "upstreams" | "chainId">,
-    Pick<JsonRpcApiProviderOptions, "polling" | "pollingInterval"> {}
+/** Options of the default stack, and the one of ethers' own that still means something. */
+export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
+  /**
+   * How often, in milliseconds, to look for new blocks where no upstream tells of them. Default 4,000, as in ethers. Of a
+   * shared client its own holds.
+   */
+  readonly pollingInterval?: JsonRpcApiProviderOptions["pollingInterval"] | undefined
+}
 
 /**
  * An ethers provider over many upstreams.
@@ -37,20 +46,23 @@ export interface Options
 export class HawserProvider extends JsonRpcApiProvider {
   readonly #provider: Provider.Provider
   readonly #shared: boolean
+  /** Rejects those who wait for a transaction. */
+  readonly #waiting = new Set<(error: Error) => void>()
+  readonly #guarded = new WeakMap<Listener, Listener>()
   #detected: Promise<Network> | undefined
 
   constructor(source: Source, network?: Networkish, options: Options = {}) {
-    const { polling, pollingInterval, ...stack } = options
+    const { pollingInterval = 4_000, subscription, ...stack } = options
     const given = network === undefined ? undefined : Network.from(network)
     super(given, {
       batchMaxCount: 1,
       cacheTimeout: -1,
-      ...(given === undefined ? {} : { staticNetwork: given }),
-      ...(polling === undefined ? {} : { polling }),
-      ...(pollingInterval === undefined ? {} : { pollingInterval })
+      pollingInterval,
+      ...(given === undefined ? {} : { staticNetwork: given })
     })
     this.#shared = !(typeof source === "string" || Array.isArray(source))
-    this.#provider = open(source, stack, given)
+    const following = subscription === false ? false : { interval: pollingInterval, ...subscription }
+    this.#provider = open(source, { ...stack, subscription: following }, given)
     // Marks the provider as ready. With a network it starts nothing; without one it would ask for it again and again.
     if (given !== undefined) this._start()
   }
@@ -103,9 +115,82 @@ export class HawserProvider extends JsonRpcApiProvider {
     return this.#detected
   }
 
+  override _getSubscriber(event: Subscription): Subscriber {
+    const { subscribe } = this.#provider
+    const patience = this._getOption("pollingInterval") ?? 4_000
+    return subscriberOf({ provider: this, subscribe, patience }, event) ?? super._getSubscriber(event)
+  }
+
+  override on(event: ProviderEvent, listener: Listener): Promise<this> {
+    return super.on(event, this.#guard(listener))
+  }
+
+  override once(event: ProviderEvent, listener: Listener): Promise<this> {
+    return super.once(event, this.#guard(listener))
+  }
+
+  override off(event: ProviderEvent, listener?: Listener): Promise<this> {
+    return super.off(event, listener === undefined ? undefined : this.#guard(listener))
+  }
+
+  // ethers' own listeners ask the nodes and let the rejection go unhandled. That is for the next block to make good; what a
+  // listener of the application throws stays as visible as it was.
+  #guard(listener: Listener): Listener {
+    let guarded = this.#guarded.get(listener)
+    if (guarded === undefined) {
+      guarded = (...args: Array<unknown>) => {
+        const result: unknown = Reflect.apply(listener, this, args)
+        if (result instanceof Promise) {
+          result.catch((error: unknown) => {
+            if (!isInfrastructure(error)) throw error
+          })
+        }
+      }
+      this.#guarded.set(listener, guarded)
+    }
+    return guarded
+  }
+
+  // ethers' own logs to the console while nodes fail.
+  override async waitForTransaction(
+    hash: string,
+    confirms: number | null = 1,
+    timeout?: number | null
+  ): Promise<TransactionReceipt | null> {
+    if (confirms === 0) return this.getTransactionReceipt(hash)
+    return new Promise((resolve, reject) => {
+      const finish = () => {
+        this.#waiting.delete(fail)
+        if (timer !== undefined) this._clearTimeout(timer)
+        void this.off("block", look)
+      }
+      const fail = (error: Error) => {
+        finish()
+        reject(error)
+      }
+      const look = async () => {
+        const receipt = await this.getTransactionReceipt(hash)
+        if (receipt === null || (await this.getBlockNumber()) - receipt.blockNumber + 1 < (confirms ?? 1)) return
+        finish()
+        resolve(receipt)
+      }
+      const timer =
+        timeout == null
+          ? undefined
+          : this._setTimeout(
+              () => fail(makeError("timeout", "TIMEOUT", { operation: "wait", reason: "timeout" })),
+              timeout
+            )
+      this.#waiting.add(fail)
+      void this.on("block", look)
+      look().catch(() => {})
+    })
+  }
+
   /** Rejects what is pending, stops every subscription and closes every socket. A shared client stays open. */
   override destroy(): void {
     super.destroy()
+    for (const fail of this.#waiting) fail(cancelled("waitForTransaction"))
     if (!this.#shared) void this.#provider.close()
   }
 }

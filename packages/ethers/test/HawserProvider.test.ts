@@ -117,7 +117,7 @@ describe("errors arrive as ethers' own", () => {
     Effect.gen(function* () {
       for (const other of [Scenario.healthy, Scenario.refuse]) {
         const { provider } = yield* over([other, Scenario.healthy], { retry: false })
-        const error = yield* rejected(() => provider.send("eth_newFilter", [{}]))
+        const error = yield* rejected(() => provider.send("eth_hawser", []))
         assert.isTrue(isError(error, "UNSUPPORTED_OPERATION"), error.message)
       }
     })

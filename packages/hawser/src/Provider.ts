@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import { Subscription } from "@hawser/rpc"
 import * as Stack from "./Stack.ts"
 
 /** Where answers come from: options of the default stack, a layer of a client, or a client that is shared. */
@@ -19,6 +20,13 @@ export type Source<E = unknown, LE = unknown> = Stack.Options | Layer.Layer<Json
 export interface RequestOptions {
   /** Aborts the request: its socket closes at once, and the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** What a subscription tells, and to whom. */
+export interface Listener {
+  readonly onNotification: (result: unknown) => void
+  /** The subscription is over, and was not stopped: too much was missed, or the provider was closed. */
+  readonly onLost?: ((error: unknown) => void) | undefined
 }
 
 export interface Provider {
@@ -30,6 +38,14 @@ export interface Provider {
     args: { readonly method: string; readonly params?: ReadonlyArray<unknown> | undefined },
     options?: RequestOptions
   ) => Promise<unknown>
+  /**
+   * Subscribes as `eth_subscribe` does: to `["newHeads"]`, `["logs", filter]` or `["newPendingTransactions"]`. Heads and
+   * logs come in order, each once, whichever upstream tells of them. `stop` ends it.
+   */
+  readonly subscribe: (
+    params: ReadonlyArray<unknown>,
+    listener: Listener
+  ) => Promise<{ readonly id: string; readonly stop: () => void }>
   /** Every upstream, what is known of it, and why it is left out. Before the first request only their names. */
   readonly status: () => Stack.Status
   /**
@@ -84,12 +100,12 @@ class Running implements Provider {
       return Promise.reject(invalid("request.params", "a list", params))
     }
     const request = JsonRpc.makeRequest(method, params)
-    return this.run(
-      this.client === undefined
-        ? Effect.flatMap(this.build, (client) => client.request(request))
-        : this.client.request(request),
-      options?.signal
-    )
+    return this.run((client) => client.request(request), options?.signal)
+  }
+
+  readonly subscribe: Provider["subscribe"] = async (params, listener) => {
+    const { cancel, id } = await this.run((client) => Subscription.listen(client, params, listener), undefined)
+    return { id, stop: cancel }
   }
 
   readonly status = (): Stack.Status =>
@@ -112,7 +128,12 @@ class Running implements Provider {
 
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.close()
 
-  private run<A>(effect: Effect.Effect<A, unknown>, signal: AbortSignal | undefined): Promise<A> {
+  private run<A>(
+    ask: (client: JsonRpc.Service<unknown>) => Effect.Effect<A, unknown>,
+    signal: AbortSignal | undefined
+  ): Promise<A> {
+    const { client } = this
+    const effect = client === undefined ? Effect.flatMap(this.build, ask) : ask(client)
     if (this.closed) return Promise.reject(new Closed())
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
     return new Promise((resolve, reject) => {

@@ -7,20 +7,34 @@ import { type Call, JsonRpc, Options as Read, Trace } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Concurrency, RateLimit } from "@hawser/ratelimit"
 import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
-import { Chain, Http, Logs, Method, Multicall, type RpcError, Write } from "@hawser/rpc"
+import {
+  Chain,
+  Filters,
+  Head,
+  Http,
+  Logs,
+  Method,
+  Multicall,
+  type RpcError,
+  Snapshot,
+  Subscription,
+  Write,
+  Ws
+} from "@hawser/rpc"
 import type * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
+import * as Finality from "./internal/finality.ts"
 import * as Health from "./internal/health.ts"
 import * as Names from "./internal/names.ts"
 
 /** One upstream, by its URL or as a layer of your own, with what is particular to it. */
 export type Upstream = (
   | {
-      /** `http:` or `https:`. A user and password in it become basic authentication. */
+      /** `http:`, `https:`, `ws:` or `wss:`. A user and password in it become basic authentication. */
       readonly url: string | URL
       /** Sent with every request. Their values appear nowhere. */
       readonly headers?: Readonly<Record<string, string>> | undefined
-      /** Whether reads asked at once travel together, in place of the stack's. */
+      /** Whether reads asked at once travel together, in place of the stack's. Over HTTP only. */
       readonly batch?: boolean | Http.BatchOptions | undefined
     }
   | {
@@ -63,8 +77,17 @@ export interface Options {
   readonly chainId?: number | undefined
   /** How long a call may take in all. Default 10 seconds; for heavy requests 60. */
   readonly deadline?: Time | false | undefined
-  /** What is kept, and for how long. Default: what can never change, up to 10,000 answers. */
-  readonly cache?: (ResponseCache.Options & ResponseCache.Routing) | false | undefined
+  /**
+   * Which upstream knows what of the chain, and that what is told of the head does not go back in time. Default: an upstream
+   * is late when it is more than 3 blocks and 15 seconds behind; reads of the head wait up to one block time.
+   */
+  readonly head?: Head.Options | false | undefined
+  /** How blocks and logs are followed for those who subscribe. Default: by an upstream that tells, else by looking. */
+  readonly subscription?: Subscription.Options | false | undefined
+  /** How filters are kept here rather than at a node. Default: until nobody has asked for them for 5 minutes. */
+  readonly filters?: Filters.Options | false | undefined
+  /** What is kept, and for how long. Default: what is final, up to 10,000 answers, and what is not until it may change. */
+  readonly cache?: Finality.Options | false | undefined
   /** When to ask again. Default: six attempts, full jitter from 100 ms up to 5 s, half an extra request per call. */
   readonly retry?: Retry.Options | false | undefined
   /** How log queries are taken apart that are too wide for a node. Default: as the nodes say, four parts at once. */
@@ -100,6 +123,7 @@ export type UpstreamError =
   | Breaker.CircuitOpen
   | Chain.WrongChain
   | Chain.Unverified
+  | Head.HeadError
   | Method.NotServed
 
 /** What a client of the stack fails with: the chain's own answer, nobody's answer, or no time left. */
@@ -117,8 +141,9 @@ export type Error = JsonRpc.Rejected | Call.NoAnswer<UpstreamError | Call.Defect
 export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
   const given = read(options)
   const chain = Chain.make(given.chainId)
+  const head = Head.make(given.head === false ? undefined : given.head)
   const upstreams = given.upstreams.map((upstream) => ({
-    upstream: guarded(upstream, given, chain),
+    upstream: guarded(upstream, given, chain, head),
     tier: upstream.tier,
     weight: upstream.weight,
     capacity: upstream.capacity ?? room(upstream)
@@ -128,8 +153,12 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
     unless(given.retry, Retry.layer),
     unless(given.multicall ?? false, Multicall.layer),
     unless(given.write, Write.layer),
-    unless(given.cache, (cache) => ResponseCache.layer({ policy: whatNeverChanges, ...cache })),
-    unless(given.logs, Logs.layer),
+    unless(given.cache, (cache) => Finality.layer(head, cache, given.chainId)),
+    unless(given.head, () => Head.client(head)),
+    unless(given.logs, (logs) => Logs.layer({ heads: head, ...logs })),
+    Snapshot.layer,
+    unless(given.subscription, Subscription.layer),
+    unless(given.filters, Filters.layer),
     unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline)),
     unless(given.trace, Trace.layer)
   )
@@ -139,31 +168,33 @@ const room = ({ concurrency }: Names.Given): number | undefined =>
   concurrency?.adaptive === undefined || concurrency.adaptive === false ? concurrency?.limit : undefined
 
 // One upstream with all that guards it, innermost first.
-const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain) =>
+const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain, head: Head.Head) =>
   transport(upstream, stack).pipe(
     unless(upstream.timeout ?? stack.timeout, (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)),
     unless(upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
     RateLimit.layer(upstream.rateLimit),
     unless(stack.breaker, Breaker.layer),
     Chain.layer(chain),
+    unless(stack.head, () => Head.upstream(head)),
     unless(upstream.methods ?? false, (methods) => Method.layer(methods!)),
+    unless(isHttp(upstream) ? undefined : false, () => Method.layer({ exclude: ["eth_subscribe", "eth_unsubscribe"] })),
     unless(stack.health ?? false, (health) => Health.layer(health!))
   ) as Layer.Layer<JsonRpc.Upstream<UpstreamError | JsonRpc.Rejected>>
 
-const transport = ({ batch, headers, layer, name, url }: Names.Given, stack: Given) =>
-  layer === undefined
-    ? Http.layer({ url: url!, name, headers, errors: stack.errors, batch: batch ?? stack.batch })
-    : layer.pipe(JsonRpc.named(name))
+const transport = ({ batch, headers, layer, name, url }: Names.Given, stack: Given) => {
+  if (layer !== undefined) return layer.pipe(JsonRpc.named(name))
+  const common = { url: url!, name, headers, errors: stack.errors }
+  return isWebSocket(url) ? Ws.layer(common) : Http.layer({ ...common, batch: batch ?? stack.batch })
+}
+
+const isWebSocket = (url: string | URL | undefined): boolean => /^wss?:/i.test(String(url))
+
+const isHttp = ({ layer, url }: Names.Given): boolean => layer === undefined && !isWebSocket(url)
 
 const byWeight =
   (light: Duration.Input, heavy: Duration.Input) =>
   (request: JsonRpc.Request): Duration.Input =>
     Method.weight(request) === "heavy" ? heavy : light
-
-const whatNeverChanges = (
-  request: JsonRpc.Request
-): { readonly ttl: (value: unknown) => number | undefined } | undefined =>
-  Method.isImmutable(request) ? { ttl: (value) => (value === null ? undefined : Infinity) } : undefined
 
 /** Applies a layer, unless it is switched off. The types are those of the whole stack, switched off or not. */
 const unless =
@@ -178,6 +209,9 @@ const read = (options: Options) => {
     upstreams: Names.upstreams,
     chainId: Read.integer({ min: 1, default: undefined }),
     deadline: Read.any<Options["deadline"]>(),
+    head: Read.any<Options["head"]>(),
+    subscription: Read.any<Options["subscription"]>(),
+    filters: Read.any<Options["filters"]>(),
     cache: Read.any<Options["cache"]>(),
     retry: Read.any<Options["retry"]>(),
     hedge: Read.any<Options["hedge"]>(),
@@ -195,6 +229,9 @@ const read = (options: Options) => {
   return given
 }
 
+/** Whether an upstream tells of new blocks by itself: is a WebSocket. */
+export const isPushing = (options: Options): boolean => read(options).upstreams.some(({ url }) => isWebSocket(url))
+
 /** The names of the upstreams, as they appear in errors and snapshots. */
 export const names = (options: Options): ReadonlyArray<string> => read(options).upstreams.map(({ name }) => name)
 
@@ -206,6 +243,9 @@ export interface Status {
   readonly multicall?: Multicall.Inspection
   readonly write?: Write.Inspection
   readonly logs?: Logs.Inspection
+  readonly head?: Head.Inspection
+  readonly subscription?: Subscription.Inspection
+  readonly filters?: Filters.Inspection
   readonly cache?: ResponseCache.Inspection
   readonly deadline?: Deadline.Inspection
 }
@@ -214,12 +254,14 @@ export interface UpstreamStatus {
   readonly name: string
   readonly pool?: UpstreamPool.MemberInspection
   readonly chain?: Chain.Inspection
+  readonly head?: Head.UpstreamInspection
   readonly breaker?: Breaker.Inspection
   readonly rateLimit?: RateLimit.Inspection
   readonly concurrency?: Concurrency.Inspection
   readonly timeout?: Timeout.Inspection
   readonly health?: Health.Inspection
   readonly http?: Http.Inspection
+  readonly ws?: Ws.Inspection
 }
 
 /** Reads a snapshot as that of a stack. */

@@ -4,6 +4,22 @@ export { Call, Events, JsonRpc, Options, Outcome, Trace } from "@hawser/core"
 export { UpstreamPool } from "@hawser/pool"
 export { Concurrency, RateLimit } from "@hawser/ratelimit"
 export { Budget, Deadline, Fallback, Hedge, Retry, Timeout } from "@hawser/retry"
-export { Chain, Finality, Http, Key, Logs, Method, Multicall, RpcError, Write } from "@hawser/rpc"
+export {
+  Chain,
+  Filters,
+  Finality,
+  Head,
+  Http,
+  Key,
+  Logs,
+  Method,
+  Multicall,
+  RpcError,
+  Snapshot,
+  Sticky,
+  Subscription,
+  Write,
+  Ws
+} from "@hawser/rpc"
 export * as Provider from "./Provider.ts"
 export * as Stack from "./Stack.ts"

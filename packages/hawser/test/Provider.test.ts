@@ -213,7 +213,10 @@ describe("options", () => {
     const upstreams = ["http://a.example"]
     assert.match(refused({}), /^Stack\.upstreams takes a list of at least one URL or upstream, got undefined/)
     assert.match(refused({ upstreams: [] }), /^Stack\.upstreams takes a list of at least one/)
-    assert.match(refused({ upstreams: ["a.example/key123"] }), /^Stack\.upstreams\[0\] takes an http: or https: URL/)
+    assert.match(
+      refused({ upstreams: ["a.example/key123"] }),
+      /^Stack\.upstreams\[0\] takes an http:, https:, ws: or wss: URL/
+    )
     assert.notInclude(refused({ upstreams: ["a.example/key123"] }), "key123")
     assert.match(refused({ upstreams: [{ uri: "x" }] }), /^Stack\.upstreams\[0\]\.uri takes no value/)
     assert.match(refused({ upstreams: [{ url: "http://a", tier: -1 }] }), /^Stack\.upstreams\[0\]\.tier takes a whole/)

@@ -5,15 +5,15 @@
  *   one) is kept as long as there is room.
  * - What is addressed by the number of a block above it is kept until a reorganisation touches that block, and no longer
  *   than `unfinal`; a transaction and its receipt likewise, by the block in which they are.
- * - What depends on the newest block is kept until the next one comes, and no longer than one block time; `safe` and
- *   `finalized` until they move, and no longer than `unfinal` or a minute.
+ * - What depends on the newest block is kept until the next one comes, and no longer than `latest`: by default it is only
+ *   shared by those who ask at the same time. `safe` and `finalized` are kept until they move, and no longer than `unfinal`
+ *   or a minute.
  * - Nothing else is kept: no `null`, no answer about `pending`, none of a method that is not known, and, above the
  *   finalized block, none that contradicts the chain as it was seen. As long as no head was seen, only what never changes.
  */
 import { JsonRpc, Options as Read } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import { blocksOf, numberOf } from "./internal/block.ts"
-import { BlockTime } from "./internal/blockTime.ts"
 import type { Block, Change, Heads } from "./internal/heads.ts"
 import { type Method, methods } from "./internal/methods.ts"
 import { isEmptyList, type Seen, seenIn } from "./internal/seen.ts"
@@ -23,13 +23,13 @@ export interface Options {
   /** The chain, for keys that several chains' caches can share, as in a store. Default: keys do not say it. */
   readonly chainId?: number | undefined
   /**
-   * How long an answer about the newest block is kept at most. Default: the mean time between blocks, as the heads'
-   * timestamps tell it, up to 12 seconds; nothing until two heads were seen.
+   * How long an answer about the newest block is kept at most, where nobody tells of a newer one. Default 0: what was true
+   * a moment ago is asked again.
    */
-  readonly blockTime?: Duration.Input | undefined
+  readonly latest?: Duration.Input | undefined
   /**
    * How long an answer about a block above the finalized one is kept at most: a reorganisation that no upstream showed us
-   * goes unnoticed that long. Default 1 minute. `Infinity` where every head is followed.
+   * goes unnoticed that long. Default 12 seconds. `Infinity` where every head is followed.
    */
   readonly unfinal?: Duration.Input | undefined
   /**
@@ -64,8 +64,8 @@ export interface Finality {
 
 const readers = {
   chainId: Read.integer({ min: 1, default: undefined }),
-  blockTime: Read.duration({ default: undefined }),
-  unfinal: Read.duration({ min: 0, infinite: true, default: "1 minute" }),
+  latest: Read.duration({ min: 0, default: 0 }),
+  unfinal: Read.duration({ min: 0, infinite: true, default: "12 seconds" }),
   finalAfter: Read.integer({ min: 1, default: undefined }),
   staleIfError: Read.duration({ min: 0, infinite: true, default: 0 })
 }
@@ -103,7 +103,6 @@ class Keeper implements Finality {
   readonly key: Key.Key
   private readonly heads: Heads
   private readonly settings: Settings
-  private readonly blockTime = new BlockTime()
   private readonly watchers = new Set<(tag: string) => void>()
   /** The highest block that an answer has named. */
   private newest = -1
@@ -122,11 +121,11 @@ class Keeper implements Finality {
     this.heads = heads
     this.settings = settings
     this.key = Key.make(settings.chainId)
-    this.head = this.atTag("latest", heads.latest, () => settings.blockTime ?? this.blockTime.millis)
+    this.head = this.atTag("latest", heads.latest, settings.latest)
     this.mixed = { ...this.head, tags }
     const minute = Math.min(60_000, settings.unfinal)
-    this.safe = this.atTag("safe", heads.safe, () => minute)
-    this.finalized = this.atTag("finalized", heads.finalized, () => minute)
+    this.safe = this.atTag("safe", heads.safe, minute)
+    this.finalized = this.atTag("finalized", heads.finalized, minute)
     this.number = { ...this.head, ttl: (value) => (this.isOld(numberOf(value)) ? undefined : this.head.ttl(value)) }
   }
 
@@ -202,19 +201,18 @@ class Keeper implements Finality {
     if (value === null || this.contradicts(value)) return undefined
     if (this.isFinal(number)) return Infinity
     // A node that has not seen the block yet may say an empty list.
-    return isEmptyList(value)
-      ? Math.min(this.settings.unfinal, this.settings.blockTime ?? this.blockTime.millis ?? 0)
-      : this.settings.unfinal
+    const { latest, unfinal } = this.settings
+    return isEmptyList(value) ? Math.min(unfinal, latest) : unfinal
   }
 
-  private atTag(tag: string, current: () => Block | undefined, limit: () => number | undefined): Policy {
+  private atTag(tag: string, current: () => Block | undefined, limit: number): Policy {
     return this.spared(
       (value) => {
         const block = current()
         if (block === undefined || value === null || this.contradicts(value)) return undefined
         // A list may end before the block up to which it was asked for.
         const seen = Array.isArray(value) ? undefined : seenIn(value)
-        return seen !== undefined && seen.number < block.number ? undefined : limit()
+        return seen !== undefined && seen.number < block.number ? undefined : limit
       },
       [tag]
     )
@@ -284,10 +282,7 @@ class Keeper implements Finality {
   }
 
   private follow(change: Change, drop: (tag: string) => void): void {
-    if (change.type === "head") {
-      this.blockTime.head(change.block)
-      return drop("latest")
-    }
+    if (change.type === "head") return drop("latest")
     if (change.type !== "reorg") return drop(change.type)
     const { from } = change
     this.newest = Math.min(this.newest, from - 1)

@@ -49,7 +49,7 @@ const header = (number: number, branch = 0) => ({ number: hex(number), hash: has
 const mined = (number: number, branch = 0) => ({ blockNumber: hex(number), blockHash: hashOf(number, branch) })
 const receipt = ask("eth_getTransactionReceipt", hashOf(1))
 
-const options = { blockTime: "2 seconds", unfinal: "30 seconds" } as const
+const options = { latest: "2 seconds", unfinal: "30 seconds" } as const
 
 /** For how long an answer is kept, and under which tags; nothing if it is not kept. */
 const kept = (
@@ -165,30 +165,6 @@ describe("by what is known", () => {
     assert.isUndefined(kept(ask("eth_getLogs", { fromBlock: "0x1", toBlock: hex(95) }), [mined(3), mined(94, 1)]))
     // Older blocks are not remembered.
     assert.deepStrictEqual(kept(receipt, mined(70, 1)), final)
-  })
-
-  it("the block time: the mean of the heads' timestamps, at most 12 seconds", () => {
-    const heads = new Told()
-    const finality = Finality.make(heads)
-    const ttl = () => finality.policy(balance("latest"))!.ttl("0x0")
-    finality.watch(() => {})
-    assert.isUndefined(ttl())
-    const tell = (number: number, timestamp: number | undefined) =>
-      heads.tell({ type: "head", block: { ...blockOf(number), timestamp } })
-    tell(100, 1_000)
-    assert.isUndefined(ttl())
-    tell(101, 1_001)
-    assert.strictEqual(ttl(), 1_000)
-    tell(104, 1_001)
-    assert.strictEqual(ttl(), 250)
-    tell(105, undefined)
-    assert.strictEqual(ttl(), 250)
-    tell(106, 9_000)
-    assert.strictEqual(ttl(), 12_000)
-    // Of another chain, or after a long reorganisation.
-    tell(50, 500)
-    tell(51, 502)
-    assert.strictEqual(ttl(), 2_000)
   })
 
   it("without end, if so wanted; tags are asked again after a minute all the same", () => {

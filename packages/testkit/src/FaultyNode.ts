@@ -1,6 +1,6 @@
 /**
- * An Ethereum node that goes wrong on purpose: a real HTTP JSON-RPC server on a loopback port, scripted by a `Scenario`,
- * which records what it was asked.
+ * An Ethereum node that goes wrong on purpose: a real JSON-RPC server on a loopback port, over HTTP and WebSocket, scripted
+ * by a `Scenario`, which records what it was asked.
  *
  * ```ts
  * const node = yield* FaultyNode.make({ chainId: 1, scenario: Scenario.sometimes(0.2, Scenario.status(503)) })
@@ -70,6 +70,8 @@ export interface Request extends Readonly<Asked> {}
 
 export interface FaultyNode {
   readonly url: string
+  /** The same port by `ws:`. */
+  readonly wsUrl: string
   readonly port: number
   /** Replaces the scenario and begins it, with the seed as at first. Requests under way keep what they met. */
   readonly play: (scenario: Scenario) => Effect.Effect<void, ListenError>
@@ -78,8 +80,10 @@ export interface FaultyNode {
   /** How often a method was asked, or any. */
   readonly count: (method?: string) => number
   readonly connections: { readonly open: number; readonly total: number }
-  /** HTTP requests that the client gave up before it had the answer. */
+  /** HTTP requests, or messages, that the client gave up before it had the answer. */
   readonly aborted: number
+  /** Subscriptions that are open, on all WebSockets. */
+  readonly subscriptions: number
   /** Forgets all requests and counters. */
   readonly clear: () => void
   /** Waits until a condition holds. It is asked now and after each change, without polling. */
@@ -91,6 +95,8 @@ export interface FaultyNode {
   readonly mine: (blocks?: number) => void
   /** Replaces the newest blocks of the simulated chain by others, of other hashes. The height stays. */
   readonly reorg: (depth: number) => void
+  /** Closes every connection by a reset. The port stays open: a restart, or a network that hiccups. */
+  readonly cut: () => void
   /** Closes the port and every connection at once. The end of the scope does the same. */
   readonly close: Effect.Effect<void>
 }
@@ -112,19 +118,23 @@ export const make = (options?: Options): Effect.Effect<FaultyNode, ListenError, 
     const node = new Node({
       ...given,
       scenario: given.scenario ?? healthy,
+      behind: upstream !== undefined,
       clock,
+      chain,
       recorder,
       answers: new Answers(chain, handlers, upstream),
       fork: (effect) => surfacing(Effect.runForkWith(context)(effect))
     })
     const told = (change: () => void) => {
       change()
+      node.sockets.tell()
       recorder.changed()
     }
     const close = Effect.tap(node.close, () => Effect.sync(() => upstream?.close()))
     const port = yield* Effect.acquireRelease(node.open, () => close)
     return {
       url: `http://${host}:${port}${given.path ?? ""}`,
+      wsUrl: `ws://${host}:${port}${given.path ?? ""}`,
       port,
       play: (scenario) => node.start(scenario),
       get requests() {
@@ -134,6 +144,9 @@ export const make = (options?: Options): Effect.Effect<FaultyNode, ListenError, 
       connections: recorder.connections,
       get aborted() {
         return recorder.aborted
+      },
+      get subscriptions() {
+        return node.sockets.subscriptions
       },
       clear: () => recorder.clear(),
       until(condition) {
@@ -145,6 +158,7 @@ export const make = (options?: Options): Effect.Effect<FaultyNode, ListenError, 
       setHead: (height) => told(() => chain.setHead(height)),
       mine: (blocks = 1) => told(() => chain.setHead(chain.head + blocks)),
       reorg: (depth) => told(() => chain.reorg(depth)),
+      cut: () => node.cut(),
       close
     }
   })

@@ -13,7 +13,8 @@ import * as Pools from "./internal/pools.ts"
 
 export type { Attributes, Options, Source } from "./internal/pools.ts"
 
-export type HawserTransport = Transport<"hawser", Pools.Attributes>
+/** `webSocket` is the type by which viem's watchers know that they can subscribe. */
+export type HawserTransport = Transport<"hawser" | "webSocket", Pools.Attributes>
 
 /**
  * A viem transport over many upstreams.
@@ -27,15 +28,17 @@ export type HawserTransport = Transport<"hawser", Pools.Attributes>
  * the options `timeout` (one attempt) and `deadline` (the whole call). `signal` is honoured.
  */
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
-  const { key = "hawser", name = "Hawser", ...stack } = options
+  const { key = "hawser", name = "Hawser", push, ...stack } = options
   const pools = Pools.make(source, stack)
+  const type = Pools.isPushing(source, { push, ...stack }) ? "webSocket" : "hawser"
   return ({ chain }: { readonly chain?: Chain | undefined }) => {
-    const { close, on, request, status } = pools(chain?.id)
-    return createTransport<"hawser", Pools.Attributes>(
+    const pool = pools(chain?.id)
+    const { close, on, request, status } = pool
+    return createTransport<"hawser" | "webSocket", Pools.Attributes>(
       {
         key,
         name,
-        type: "hawser",
+        type,
         retryCount: 0,
         request: (async (args: JsonRpc.Request, requestOptions?: { readonly signal?: AbortSignal }) => {
           try {
@@ -45,7 +48,7 @@ export const hawser = (source: Pools.Source, options: Pools.Options = {}): Hawse
           }
         }) as never
       },
-      { close, on, status }
+      { close, on, status, subscribe: Pools.subscriber(pool) }
     )
   }
 }

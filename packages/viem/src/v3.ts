@@ -10,7 +10,11 @@ import * as Pools from "./internal/pools.ts"
 
 export type { Attributes, Options, Source } from "./internal/pools.ts"
 
-export type HawserTransport = Transport.Transport<"hawser", Pools.Attributes>
+/** `subscribe` is there if watchers are to use it: viem 3 looks for it. */
+export type HawserTransport = Transport.Transport<
+  "hawser",
+  Omit<Pools.Attributes, "subscribe"> & Partial<Pick<Pools.Attributes, "subscribe">>
+>
 
 /**
  * A viem 3 transport over many upstreams.
@@ -23,19 +27,22 @@ export type HawserTransport = Transport.Transport<"hawser", Pools.Attributes>
  * chain, viem's own retries are off, and `signal` is honoured.
  */
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
-  const { key = "hawser", name = "Hawser", ...stack } = options
+  const { key = "hawser", name = "Hawser", push, ...stack } = options
   const pools = Pools.make(source, stack)
+  const pushing = Pools.isPushing(source, { push, ...stack })
   return Transport.from({
     key,
     name,
     type: "hawser",
     setup: ({ chain }) => {
-      const { close, on, request, status } = pools(chain?.id)
+      const pool = pools(chain?.id)
+      const { close, on, request, status } = pool
       return {
         retryCount: 0,
         close,
         on,
         status,
+        ...(pushing ? { subscribe: Pools.subscriber(pool) } : {}),
         request: async ({ method, params }, requestOptions) => {
           const args = { method, params: params as ReadonlyArray<unknown> | undefined }
           try {

@@ -258,7 +258,7 @@ describe("types", () => {
 
   it("options are checked at construction", () => {
     assert.throws(() => hawser([]), /Stack\.upstreams takes a list of at least one/)
-    assert.throws(() => hawser(["eth.example"]), /Stack\.upstreams\[0\] takes an http: or https: URL/)
+    assert.throws(() => hawser(["eth.example"]), /Stack\.upstreams\[0\] takes an http:, https:, ws: or wss: URL/)
     assert.throws(() => hawser(["http://a"], { retryCount: 3 } as never), /Stack\.retryCount takes no value/)
   })
 })

@@ -20,7 +20,8 @@ export const answerOf = (
 /** An infrastructure failure in ethers' terms. Never a call exception: nobody ran the call. */
 export const toEthersError = (error: unknown, method: string): unknown => {
   if (error instanceof Provider.Closed) {
-    return makeError("provider destroyed; cancelled request", "UNSUPPORTED_OPERATION", { operation: method })
+    const message = "provider destroyed; cancelled request"
+    return withCause(makeError(message, "UNSUPPORTED_OPERATION", { operation: method }), error)
   }
   if (error instanceof Call.DeadlineExceeded) {
     return withCause(makeError(error.message, "TIMEOUT", { operation: method, reason: "timeout" }), error)
@@ -43,6 +44,11 @@ export const toEthersError = (error: unknown, method: string): unknown => {
   }
   return error
 }
+
+/** Whether an error says only that no node answered. */
+export const isInfrastructure = (error: unknown): boolean =>
+  error instanceof Error &&
+  [Call.NoAnswer, Call.DeadlineExceeded, Provider.Closed].some((kind) => error.cause instanceof kind)
 
 const withCause = (error: Error, cause: Error): Error => {
   error.cause = cause

@@ -55,11 +55,11 @@ const readUpstream = (path: string, given: unknown) => {
 
 const hostOf = (path: string, url: unknown): string => {
   const parsed = url instanceof URL ? url : typeof url === "string" && URL.canParse(url) ? new URL(url) : undefined
-  if (parsed !== undefined && /^https?:$/.test(parsed.protocol)) return parsed.host
+  if (parsed !== undefined && /^(?:http|ws)s?:$/.test(parsed.protocol)) return parsed.host
   // The text may hold a key, so it is not repeated.
   return Read.reject(
     path,
-    'an http: or https: URL such as "https://eth.example"',
+    'an http:, https:, ws: or wss: URL such as "https://eth.example"',
     typeof url === "string" ? Read.hidden : url
   )
 }

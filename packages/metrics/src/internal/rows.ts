@@ -106,6 +106,21 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
   row("chain_verified", "Whether an upstream is known to be of the chain that is meant.", ({ chain }) =>
     chain === undefined ? undefined : Number(chain.verified)
   ),
+  row("upstream_head", "The newest block that an upstream has shown; NaN before the first.", ({ head }) =>
+    head === undefined ? undefined : (head.latest ?? NaN)
+  ),
+  row(
+    "upstream_late",
+    "Whether an upstream is too far behind the others to be asked about the newest block.",
+    ({ head }) => (head === undefined ? undefined : Number(head.late))
+  ),
+  row("upstream_lag_blocks", "How many blocks an upstream is behind; NaN before its first.", ({ head }) =>
+    head === undefined ? undefined : (head.lag?.blocks ?? NaN)
+  ),
+  row("ws_open", "Whether an upstream's WebSocket is open.", ({ ws }) =>
+    ws === undefined ? undefined : Number(ws.open)
+  ),
+  row("ws_subscriptions", "Subscriptions at an upstream's WebSocket.", ({ ws }) => ws?.subscriptions),
   row("health_ok", "Whether the last health check succeeded; NaN before the first.", ({ health }) =>
     health === undefined ? undefined : Number(health.ok ?? NaN)
   ),
@@ -179,5 +194,21 @@ export const client: ReadonlyArray<Row<Stack.Status>> = [
     ["aggregates", "merged", "alone"],
     ({ multicall }, what) => multicall?.[what]
   ),
+  by(
+    "head",
+    "Blocks of the chain: the highest that was told, below which no later answer is, and the newest that are known by tag.",
+    "block",
+    ["floor", "latest", "safe", "finalized"],
+    ({ head }, block) => {
+      if (head === undefined) return undefined
+      return (block === "floor" ? head.floor : head[block]?.number) ?? NaN
+    }
+  ),
+  row(
+    "subscription_listeners",
+    "Listeners to heads, logs and pending transactions.",
+    ({ subscription }) => subscription?.listeners
+  ),
+  row("filters", "Filters that are kept.", ({ filters }) => filters?.filters),
   row("deadline_exceeded_total", "Calls that ran out of time.", ({ deadline }) => deadline?.exceeded)
 ]

@@ -16,28 +16,39 @@ import type { Unreachable, Upstream } from "./upstream.ts"
 /** Answers one method: a result, an error, or an effect that gives one. */
 export type Handler = (params: ReadonlyArray<unknown>) => unknown
 
+export type Handlers = ReadonlyMap<string, Handler>
+
 /** An {@link Answer}, or an `Effect<Answer, Unreachable>`. */
 type Eventually = unknown
 
 export class Answers {
   private readonly chain: Chain
-  private readonly handlers: ReadonlyMap<string, Handler>
+  private readonly handlers: Handlers
   private readonly upstream: Upstream | undefined
 
-  constructor(chain: Chain, handlers: ReadonlyMap<string, Handler>, upstream: Upstream | undefined) {
+  constructor(chain: Chain, handlers: Handlers, upstream: Upstream | undefined) {
     this.chain = chain
     this.handlers = handlers
     this.upstream = upstream
   }
 
-  /** The reply to a request: at once, unless something has to be waited for. */
-  to(body: Body, text: string, decision: Decision, play: Play): Reply | Effect.Effect<Reply, Unreachable> {
-    if (this.upstream !== undefined && !this.alters(body, decision)) return this.upstream.post(text)
+  /**
+   * The reply to a request: at once, unless something has to be waited for. `session` has what only this connection can
+   * answer.
+   */
+  to(
+    body: Body,
+    text: string,
+    decision: Decision,
+    play: Play,
+    session: Handlers = nobody
+  ): Reply | Effect.Effect<Reply, Unreachable> {
+    if (this.upstream !== undefined && !this.alters(body, decision, session)) return this.upstream.post(text)
     const faults = decision.answers[Symbol.iterator]()
     const entries = body.items.map((item): Entry => {
       if (item instanceof RpcError) return { id: null, answer: item, fault: undefined }
       const fault = faults.next().value
-      return { id: item.id, answer: this.one(item, fault, play), fault }
+      return { id: item.id, answer: this.one(item, fault, play, session), fault }
     })
     if (!entries.some(({ answer }) => Effect.isEffect(answer))) return write(body, entries, decision, play)
     return Effect.map(Effect.forEach(entries, settled, { concurrency: "unbounded" }), (entries) =>
@@ -45,18 +56,20 @@ export class Answers {
     )
   }
 
-  private alters(body: Body, { answers, exchange }: Decision): boolean {
+  private alters(body: Body, { answers, exchange }: Decision, session: Handlers): boolean {
     return (
       exchange?._tag === "Batch" ||
       answers.some((fault) => fault !== undefined) ||
-      body.items.some((item) => !(item instanceof RpcError) && this.handlers.has(item.method))
+      body.items.some(
+        (item) => !(item instanceof RpcError) && (this.handlers.has(item.method) || session.has(item.method))
+      )
     )
   }
 
-  private one(call: Call, fault: AnswerFault | undefined, play: Play): Eventually {
+  private one(call: Call, fault: AnswerFault | undefined, play: Play, session: Handlers): Eventually {
     if (fault?._tag === "Error") return new RpcError(fault.code, fault.message, fault.data)
     if (fault?._tag === "Answer") return fault.result
-    const handler = this.handlers.get(call.method)
+    const handler = this.handlers.get(call.method) ?? session.get(call.method)
     if (handler !== undefined) return handled(handler, call.params)
     const seen = distortion(fault, play.frozen)
     if (this.upstream !== undefined) return this.upstream.call(call.method, call.params, seen)
@@ -65,6 +78,8 @@ export class Answers {
     return methods.answer(this.chain, view, call.method, call.params)
   }
 }
+
+const nobody: Handlers = new Map()
 
 const handled = (handler: Handler, params: unknown): Eventually => {
   try {

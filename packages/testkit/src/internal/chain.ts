@@ -51,6 +51,12 @@ export class Chain {
     return blockTime === undefined ? this.base : this.base + Math.floor((now() - this.since) / blockTime)
   }
 
+  /** Milliseconds until the head moves by itself. */
+  get untilNext(): number {
+    const { blockTime, now } = this.options
+    return blockTime === undefined ? Infinity : blockTime - ((now() - this.since) % blockTime)
+  }
+
   setHead(head: number): void {
     this.base = Math.max(0, head)
     this.since = this.options.now()
@@ -88,6 +94,11 @@ export class Chain {
   /** The block a transaction is in, or will be; `undefined`: never heard of. */
   blockOf(id: string): number | undefined {
     return this.transactions.get(id.toLowerCase())
+  }
+
+  /** The transactions that were sent, but for the first so many. */
+  sentAfter(count: number): ReadonlyArray<string> {
+    return count === this.transactions.size ? [] : Array.from(this.transactions.keys()).slice(count)
   }
 
   transactionsIn(number: number): ReadonlyArray<string> {

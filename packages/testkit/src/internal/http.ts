@@ -68,18 +68,23 @@ export const send = (
   }
 }
 
-const writeHead = (response: ServerResponse, head: Head, length: number | undefined, clock: Clock.Clock): void => {
-  const { headers, retryAfter, retryAt, status } = head
-  response.sendDate = false
-  const all: Record<string, string | number> = { ...headers }
-  if (length !== undefined) all["content-length"] = length
-  if (retryAfter !== undefined) all["retry-after"] = Math.ceil(retryAfter / 1000)
+/** The headers of an answer that begins now. */
+export const headersOf = ({ headers, retryAfter, retryAt }: Head, clock: Clock.Clock): Record<string, string> => {
+  const all: Record<string, string> = { ...headers }
+  if (retryAfter !== undefined) all["retry-after"] = String(Math.ceil(retryAfter / 1000))
   if (retryAt !== undefined) {
     const now = clock.currentTimeMillisUnsafe()
     all["date"] = new Date(now).toUTCString()
     all["retry-after"] = new Date(Math.ceil((now + retryAt) / 1000) * 1000).toUTCString()
   }
-  response.writeHead(status, all)
+  return all
+}
+
+const writeHead = (response: ServerResponse, head: Head, length: number | undefined, clock: Clock.Clock): void => {
+  response.sendDate = false
+  const all = headersOf(head, clock)
+  if (length !== undefined) all["content-length"] = String(length)
+  response.writeHead(head.status, all)
 }
 
 const drip = (response: ServerResponse, bytes: Buffer, over: number, pieces: number, clock: Clock.Clock) => {

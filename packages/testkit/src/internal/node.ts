@@ -1,5 +1,6 @@
 /**
- * A node at work: reads HTTP requests, lets the scenario decide, answers or does not, and keeps record.
+ * A node at work: reads HTTP requests and WebSocket messages, lets the scenario decide, answers or does not, and keeps
+ * record.
  *
  * A request that meets no fault is answered within the event that brings it: no fiber, no timer.
  */
@@ -11,16 +12,18 @@ import type * as Fiber from "effect/Fiber"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { ExchangeFault } from "../Fault.ts"
 import type { Scenario } from "../Scenario.ts"
-import type { Answers } from "./answers.ts"
+import type { Answers, Handlers } from "./answers.ts"
+import type { Chain } from "./chain.ts"
 import { type Decision, decide } from "./decide.ts"
-import { Exchange } from "./exchange.ts"
+import { Exchange, httpLine, type Line } from "./exchange.ts"
 import { ok, page, type Reply, send } from "./http.ts"
 import { type ListenError, Listener } from "./listener.ts"
 import { Play } from "./play.ts"
 import { port } from "./port.ts"
-import { Asked, type Ended, type Recorder } from "./recorder.ts"
+import { Asked, type Origin, type Recorder } from "./recorder.ts"
 import { type Body, parse } from "./requests.ts"
 import { RpcError } from "./rpcError.ts"
+import { Sockets } from "./ws.ts"
 
 export interface NodeOptions {
   readonly port: number
@@ -32,6 +35,9 @@ export interface NodeOptions {
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.Fiber<unknown, unknown>
   readonly answers: Answers
+  readonly chain: Chain
+  /** The answers come from a node behind, not from the chain. */
+  readonly behind: boolean
   readonly recorder: Recorder
 }
 
@@ -39,6 +45,7 @@ const calm: Decision = { delay: 0, exchange: undefined, answers: [] }
 
 export class Node {
   private readonly options: NodeOptions
+  readonly sockets: Sockets
   private readonly listener: Listener
   private readonly began: number
   private play: Play
@@ -49,6 +56,15 @@ export class Node {
     this.began = this.now()
     this.play = new Play(options.scenario, options.seed, this.began)
     this.listener = new Listener(options, (request, response) => this.onRequest(request, response))
+    this.sockets = new Sockets({
+      ...options,
+      // A node behind has subscriptions of its own, on sockets of its own.
+      chain: options.behind ? undefined : options.chain,
+      decide: (calls) => ({ play: this.play, decision: this.decide(calls) }),
+      receive: (line, origin, text, session) => this.receive(line, origin, text, session),
+      origin: (request) => this.origin(request)
+    })
+    this.listener.server.on("upgrade", this.sockets.upgrade)
   }
 
   private now(): number {
@@ -62,8 +78,14 @@ export class Node {
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.keeper?.interruptUnsafe()
+    this.sockets.stop()
     return this.listener.close
   })
+
+  /** Closes every connection, as a node does that restarts. */
+  cut(): void {
+    for (const socket of this.listener.connections.keys()) socket.resetAndDestroy()
+  }
 
   /** Plays a scenario from its beginning. Ends once the port is as the scenario says. */
   start(scenario: Scenario): Effect.Effect<void, ListenError> {
@@ -109,55 +131,59 @@ export class Node {
     request.on("data", (chunk: Buffer) => void chunks.push(chunk))
     request.on("end", () => {
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      this.receive(request, response, body.toString())
+      const line = httpLine(response, (reply, fault) => send(response, reply, fault, this.options.clock))
+      this.receive(line, this.origin(request), body.toString())
     })
   }
 
-  private receive(request: IncomingMessage, response: ServerResponse, text: string): void {
-    const { clock, fork, recorder } = this.options
+  private decide(calls: ReadonlyArray<Asked>): Decision {
+    const { play } = this
+    return play.scenario._tag === "Healthy"
+      ? calm
+      : decide(play.scenario, calls, play.memory, play.random, this.now() - play.since)
+  }
+
+  private receive(line: Line, origin: Origin, text: string, session?: Handlers): void {
+    const { answers, clock, fork, recorder } = this.options
     const { play } = this
     const body = parse(text)
-    const asked = this.record(request, body)
-    const decision =
-      play.scenario._tag === "Healthy"
-        ? calm
-        : decide(play.scenario, asked, play.memory, play.random, this.now() - play.since)
+    const asked = this.record(origin, body)
+    const decision = this.decide(asked)
     asked.forEach((one, i) => {
       one.fault = decision.exchange?._tag ?? decision.answers[i]?._tag
     })
-    const exchange = new Exchange(response, asked, (how) => {
+    const exchange = new Exchange(line, asked, (how) => {
       if (how === "aborted") recorder.aborted++
       recorder.changed()
     })
-    if (play.refuses) response.once("close", () => this.recheckPort(play))
-    const answer = () => {
-      const reply = () => this.options.answers.to(body, text, decision, play)
-      return this.act(exchange, decision.exchange, reply)
-    }
+    if (play.refuses) line.onClose(() => this.recheckPort(play))
+    const answer = () => this.act(exchange, decision.exchange, () => answers.to(body, text, decision, play, session))
     const work =
       decision.delay > 0
         ? Effect.flatMap(clock.sleep(Duration.millis(decision.delay)), () => answer() ?? Effect.void)
         : answer()
-    if (work !== undefined) exchange.watch(fork(work), this.endedBy)
+    if (work !== undefined) exchange.watch(fork(work), () => (this.listener.closing ? "dropped" : "aborted"))
     recorder.changed()
   }
 
-  private readonly endedBy = (): Ended => (this.listener.closing ? "dropped" : "aborted")
-
-  private record(request: IncomingMessage, { batch, items }: Body): ReadonlyArray<Asked> {
-    const { recorder } = this.options
+  private origin(request: IncomingMessage): Origin {
     const connection = this.listener.connections.get(request.socket)
-    const origin = {
-      at: this.now() - this.began,
+    return {
+      at: 0,
       headers: request.headers,
       connection: connection?.id ?? 0,
       reused: connection !== undefined && connection.requests++ > 0,
-      batch: batch ? items.length : undefined
+      batch: undefined
     }
+  }
+
+  private record(origin: Origin, { batch, items }: Body): ReadonlyArray<Asked> {
+    const { recorder } = this.options
+    const from = { ...origin, at: this.now() - this.began, batch: batch ? items.length : undefined }
     const asked: Array<Asked> = []
     items.forEach((item, i) => {
       if (item instanceof RpcError) return
-      const one = new Asked(item, i, origin)
+      const one = new Asked(item, i, from)
       recorder.add(one)
       asked.push(one)
     })
@@ -177,7 +203,9 @@ export class Node {
         exchange.drop("reset")
         return undefined
       case "Status":
-        return this.send(exchange, undefined, { head: fault, body: fault.body ?? page(fault.status) })
+        exchange.line.status({ head: fault, body: fault.body ?? page(fault.status) })
+        exchange.end("answered")
+        return undefined
       case "Drop":
         if (fault.sent > 0) break
         exchange.drop("close")
@@ -193,7 +221,7 @@ export class Node {
   }
 
   private send(exchange: Exchange, fault: ExchangeFault | undefined, reply: Reply): Effect.Effect<void> | undefined {
-    const sending = send(exchange.response, reply, fault, this.options.clock)
+    const sending = exchange.line.send(reply, fault)
     if (sending === undefined) exchange.end("answered")
     return (
       sending && Effect.map(sending, () => (fault?._tag === "Drop" ? exchange.drop("close") : exchange.end("answered")))

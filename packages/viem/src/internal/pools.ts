@@ -1,4 +1,4 @@
-import { Provider, type Stack } from "hawser"
+import { Provider, Stack } from "hawser"
 
 /** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
 export type Source =
@@ -13,6 +13,23 @@ export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
   readonly key?: string | undefined
   /** Names the transport in viem. Default `Hawser`. */
   readonly name?: string | undefined
+  /**
+   * Whether viem's watchers subscribe to heads and logs instead of polling. Default: if an upstream is a WebSocket. Either
+   * way they miss nothing when a node is lost.
+   */
+  readonly push?: boolean | undefined
+}
+
+/** A subscription in viem's terms. */
+export interface Subscribe {
+  (options: {
+    readonly params: ReadonlyArray<unknown>
+    readonly onData: (data: { readonly subscription: string; readonly result: never }) => void
+    readonly onError?: ((error: never) => void) | undefined
+  }): Promise<{
+    readonly subscriptionId: `0x${string}`
+    readonly unsubscribe: () => Promise<{ readonly result: true }>
+  }>
 }
 
 /** What the transport adds to `client.transport`. */
@@ -21,6 +38,8 @@ export interface Attributes {
   readonly status: Provider.Provider["status"]
   /** Calls a listener for each event. Returns the function that stops it. */
   readonly on: Provider.Provider["on"]
+  /** Subscribes as `eth_subscribe` does: heads and logs in order, each once, whichever upstream tells of them. */
+  readonly subscribe: Subscribe
   /** Rejects what is under way and closes every socket, for every client of this transport on this chain. */
   readonly close: Provider.Provider["close"]
 }
@@ -43,9 +62,36 @@ export const make = (source: Source, options: object): ((chainId: number | undef
   }
 }
 
+/** Whether watchers are to subscribe. */
+export const isPushing = (source: Source, { push, ...stack }: Options): boolean => {
+  if (push !== undefined) return push
+  return typeof source === "string" || Array.isArray(source)
+    ? Stack.isPushing({ ...stack, upstreams: listOf(source) })
+    : false
+}
+
+export const subscriber =
+  ({ subscribe }: Provider.Provider): Subscribe =>
+  async ({ onData, onError, params }) => {
+    const { id, stop } = await subscribe(params, {
+      onNotification: (result) => onData({ subscription: id, result: result as never }),
+      onLost: (error) => onError?.(error as never)
+    })
+    return {
+      subscriptionId: id as `0x${string}`,
+      unsubscribe: () => {
+        stop()
+        return Promise.resolve({ result: true })
+      }
+    }
+  }
+
+const listOf = (source: string | ReadonlyArray<string | URL | Stack.Upstream>) =>
+  typeof source === "string" ? [source] : source
+
 const opener = (source: Source, options: object): ((chainId: number | undefined) => Provider.Provider) => {
   if (typeof source === "string" || Array.isArray(source)) {
-    const upstreams = typeof source === "string" ? [source] : (source as ReadonlyArray<string | URL | Stack.Upstream>)
+    const upstreams = listOf(source as string | ReadonlyArray<string | URL | Stack.Upstream>)
     Provider.make({ ...options, upstreams })
     return (chainId) => Provider.make({ ...options, upstreams, ...(chainId === undefined ? {} : { chainId }) })
   }
