@@ -134,7 +134,8 @@ describe("on real sockets, in virtual time", () => {
 
   it.effect("the first call after an outage succeeds, although every breaker is open", () =>
     Effect.gen(function* () {
-      const { call, context, nodes } = yield* facing([Scenario.status(500), Scenario.status(500)], { retry: false })
+      const impatient = { retry: false, pool: { outage: "fail" } } as const
+      const { call, context, nodes } = yield* facing([Scenario.status(500), Scenario.status(500)], impatient)
       for (let i = 0; i < 20; i++) yield* Effect.flip(call(i))
       const status = Effect.map(Effect.provide(client, context), (rpc) => Stack.status(rpc.inspect()))
       assert.isTrue((yield* status).upstreams.every(({ breaker }) => breaker!.state === "open"))
@@ -146,7 +147,10 @@ describe("on real sockets, in virtual time", () => {
   for (const method of ["eth_getBalance", "eth_sendRawTransaction"]) {
     it.effect(`and so does ${method}, although only one is back and none could even be reached`, () =>
       Effect.gen(function* () {
-        const { call, context, nodes } = yield* facing([Scenario.refuse, Scenario.refuse], { retry: false })
+        const { call, context, nodes } = yield* facing([Scenario.refuse, Scenario.refuse], {
+          retry: false,
+          pool: { outage: "fail" }
+        })
         const rpc = yield* Effect.provide(client, context)
         const isOpen = () => Stack.status(rpc.inspect()).upstreams.every(({ breaker }) => breaker!.state === "open")
         for (let i = 0; !isOpen(); i++) yield* Effect.flip(call(i))
@@ -155,6 +159,24 @@ describe("on real sockets, in virtual time", () => {
       })
     )
   }
+
+  it.effect("calls that come during an outage of five seconds are answered after it", () =>
+    Effect.gen(function* () {
+      const { call, context, nodes, sent } = yield* facing([Scenario.refuse, Scenario.refuse])
+      const rpc = yield* Effect.provide(client, context)
+      const isOpen = () => Stack.status(rpc.inspect()).upstreams.every(({ breaker }) => breaker!.state !== "closed")
+      const early = yield* Effect.forEach(Array.from({ length: 10 }), (_, i) => Effect.forkChild(Effect.exit(call(i))))
+      while (!isOpen()) yield* TestClock.adjust("10 millis")
+      const during = yield* Effect.forEach(Array.from({ length: 50 }), (_, i) => Effect.forkChild(call(i)))
+      yield* TestClock.adjust("5 seconds")
+      for (const node of nodes) yield* node.play(Scenario.healthy)
+      const all = [...early, ...during]
+      while (all.some((fiber) => fiber.pollUnsafe() === undefined)) yield* TestClock.adjust("10 millis")
+      for (const fiber of during) assert.isString(yield* Fiber.join(fiber))
+      // Each answer, two checks of the chain, and whoever found out that they are back.
+      assert.isAtMost(sent(), 50 + 10 + 2 + 2)
+    })
+  )
 
   it.effect("a hanging upstream stops taxing later calls", () =>
     Effect.gen(function* () {

@@ -54,6 +54,12 @@ export interface Options<in E = any> {
   readonly ejection?: Ejection | boolean | undefined
   /** Ignores ejections while less than this share of the upstreams is left. From 0 (never) to 1. Default 0.5. */
   readonly panic?: number | undefined
+  /**
+   * What a call does while all breakers are open and their upstreams are down. `wait` (default): until one is back, as long as
+   * its deadline allows; one request at a time goes to each upstream, every 50 ms at first and every second later.
+   * `fail`, and without a deadline: as soon as each has been asked.
+   */
+  readonly outage?: "wait" | "fail" | undefined
   /** What an error means, where its own verdict is not to be followed. */
   readonly judge?: ((error: E) => Outcome.Verdict) | undefined
 }
@@ -272,11 +278,11 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
     const random = () => source.nextDoubleUnsafe()
     const roster = new Roster<U>(settings)
     roster.set(specs, Call.now(clock))
-    const { judge } = settings
+    const { judge, outage } = settings
     const emit = (event: () => Event) => {
       if (events.active) events.emit(event())
     }
-    const ground = { clock, random, roster, judge, emit }
+    const ground = { clock, random, roster, judge, emit, patient: outage === "wait" }
 
     const run = <A, E, R>(job: Job<U, A, E, R>, wish?: Execution): Effect.Effect<A, Failing<E>, R> =>
       Call.use((call, fiber) => {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Outcome } from "@hawser/core"
 import { UpstreamPool } from "@hawser/pool"
 import { Interruption } from "@hawser/testkit"
-import { Cause, Data, Deferred, Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { Cause, Clock, Data, Deferred, Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
 
@@ -493,6 +493,125 @@ describe("last resort", () => {
       const next = yield* Effect.forkChild(pool.execute(ask), { startImmediately: true })
       assert.strictEqual(a.probes(), 2)
       yield* Fiber.interrupt(next)
+    })
+  )
+})
+
+describe("an outage", () => {
+  /** Two nodes behind breakers that are open until they answer a probe. */
+  const make = (options?: UpstreamPool.Options) =>
+    Effect.gen(function* () {
+      const state = { up: false, probes: 0 }
+      const node = (name: string) => {
+        let open = true
+        return new Node(
+          name,
+          Effect.flatMap(Call.Insist, (insist): Effect.Effect<string, Failing> => {
+            if (open && insist !== "probe") return Effect.fail(refused("probe", "5 seconds"))
+            if (open) state.probes++
+            if (!state.up) return Effect.fail(new Down({ upstream: name }))
+            open = false
+            return Effect.succeed(name)
+          })
+        )
+      }
+      const nodes = [node("a"), node("b")]
+      const pool = yield* UpstreamPool.make(
+        nodes.map((node) => ({ name: node.name, upstream: node })),
+        options
+      )
+      /** A call that has ten seconds. */
+      const call = Effect.suspend(() =>
+        Effect.flatMap(Clock.Clock, (clock) =>
+          Effect.provideService(
+            pool.execute(ask),
+            Call.Current,
+            Object.assign(new Call.Call(), { deadline: Call.now(clock) + 10_000 })
+          )
+        )
+      )
+      return { state, pool, call }
+    })
+
+  it.effect("calls that have time wait it out, and one at a time looks whether it is over", () =>
+    Effect.gen(function* () {
+      const { call, pool, state } = yield* make()
+      const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () =>
+        Effect.forkChild(call, { startImmediately: true })
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(fibers.every((fiber) => fiber.pollUnsafe() === undefined))
+      // 50, 100, 200, 400, 800 ms and then every second, each up to half shorter, at each of two nodes.
+      assert.isAtMost(state.probes, 2 * 14)
+      state.up = true
+      yield* TestClock.adjust("1 second")
+      for (const fiber of fibers) assert.isString(yield* Fiber.join(fiber))
+      atRest(pool)
+    })
+  )
+
+  it.effect("a call that is alone spreads its attempts over its time", () =>
+    Effect.gen(function* () {
+      for (const millis of [1_000, 3_000, 5_000, 7_500]) {
+        const { call, state } = yield* make()
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust(millis)
+        assert.isUndefined(fiber.pollUnsafe())
+        state.up = true
+        yield* TestClock.adjust("2500 millis")
+        assert.isString(yield* Fiber.join(fiber))
+        assert.isAtMost(state.probes, 6)
+      }
+    })
+  )
+
+  it.effect("they give up in time, with a cause for each upstream", () =>
+    Effect.gen(function* () {
+      const { call, pool } = yield* make()
+      const fiber = yield* Effect.forkChild(Effect.flip(call), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.sameMembers(
+        (error as Call.NoAnswer).causes.map(({ upstream }) => upstream),
+        ["a", "b"]
+      )
+      atRest(pool)
+    })
+  )
+
+  it.effect("without a deadline, or if so wanted, they fail as soon as each upstream has been asked", () =>
+    Effect.gen(function* () {
+      const endless = yield* make()
+      assert.strictEqual((yield* Effect.flip(endless.pool.execute(ask)))._tag, "NoAnswer")
+      assert.strictEqual(endless.state.probes, 2)
+      const impatient = yield* make({ outage: "fail" })
+      assert.strictEqual((yield* Effect.flip(impatient.call))._tag, "NoAnswer")
+      assert.strictEqual(impatient.state.probes, 2)
+    })
+  )
+
+  it.effect("interruption at every step leaves nobody waiting and nothing under way", () =>
+    Effect.gen(function* () {
+      const steps = yield* Interruption.everywhere(
+        Effect.gen(function* () {
+          const { call, pool, state } = yield* make()
+          const end = Effect.andThen(
+            Effect.sleep("120 millis"),
+            Effect.sync(() => {
+              state.up = true
+            })
+          )
+          const run = Effect.all([call, call, end], { concurrency: "unbounded" })
+          return {
+            run,
+            check: () => {
+              atRest(pool)
+              state.up = true
+            }
+          }
+        })
+      )
+      assert.isAbove(steps, 50)
     })
   )
 })

@@ -16,6 +16,10 @@ export interface Spec<out U> {
   readonly capacity: number
 }
 
+/** Milliseconds between two last-resort requests to one upstream, at first and at most. */
+const shortestGap = 50
+const longestGap = 1_000
+
 /** One upstream of the pool and all the pool knows of it. */
 export class Member<out U> {
   readonly name: string
@@ -37,6 +41,9 @@ export class Member<out U> {
   lastError: unknown = undefined
   /** A last-resort request is under way. */
   probing = false
+  /** When the next one may be sent, if nobody answers before. */
+  probeAt = -Infinity
+  private probeGap = 0
   /** Told whenever a request ends: whether the upstream answered. */
   readonly settled = new Set<(answered: boolean) => void>()
   /** What smooth weighted round robin owes it. */
@@ -54,6 +61,22 @@ export class Member<out U> {
     this.ejection = settings.ejection === undefined ? undefined : new Ejection(settings.ejection)
     this.slowStart = settings.slowStart
     this.joined = now
+  }
+
+  /** After a last-resort request that failed: the next ones come at longer and longer intervals. */
+  probeFailed(now: number, random: number): void {
+    this.probeGap = Math.min(longestGap, Math.max(shortestGap, this.probeGap * 2))
+    this.probeAt = now + this.probeGap * (1 - random / 2)
+  }
+
+  answered(): void {
+    this.probeGap = 0
+    this.probeAt = -Infinity
+  }
+
+  /** A last-resort request has failed, and it has answered none since. */
+  get isDown(): boolean {
+    return this.probeGap > 0
   }
 
   cost(now: number): number {

@@ -16,6 +16,8 @@ export interface Ground<U> {
   readonly roster: Roster<U>
   readonly judge: (error: unknown) => Outcome.Verdict
   readonly emit: (event: () => Event) => void
+  /** While all are down, those who have time wait. */
+  readonly patient: boolean
 }
 
 /** What a pool tells as it happens. */
@@ -57,6 +59,9 @@ export class Round<U, A, E, R> {
   private refusals: Map<Member<U>, Outcome.Verdict> | undefined = undefined
   /** Who refused and has been asked again, insistently. */
   private spent: Set<Member<U>> | undefined = undefined
+  /** Has sent a probe, and has waited for another chance: from then on it is sparing with its attempts. */
+  private probed = false
+  private waited = false
 
   constructor(pool: Ground<U>, job: Job<U, A, E, R>, call: Call.Call, wish: Wish) {
     this.pool = pool
@@ -112,6 +117,9 @@ export class Round<U, A, E, R> {
     const now = Call.now(pool.clock)
     const outcome = lease.settle(exit, pool.judge, now)
     if (lease.verdict?.refused === true) Call.refund(call)
+    if (outcome === "success") lease.member.answered()
+    else if (outcome === "failure" && (lease.manner === "probe" || lease.member.isDown))
+      lease.member.probeFailed(now, pool.random())
     if (lease.due && pool.roster.eject(lease.member, now, pool.random)) {
       pool.emit(() => ({ type: "ejected", upstream: lease.member.name, for: lease.member.ejection!.until - now }))
     }
@@ -157,8 +165,8 @@ export class Round<U, A, E, R> {
 
   /**
    * Everybody refused, or was asked and failed. Of those who refused: stand in the line that moves first, if there is
-   * time, else go to each upstream behind an open breaker as a probe, or wait for the probe of another call. `done` has
-   * just had its turn.
+   * time, else go to each upstream behind an open breaker as a probe, or wait for the probe of another call, or for the
+   * next. `done` has just had its turn.
    */
   private allRefused(done: Member<U> | undefined): Effect.Effect<A, Failing<E>, R> {
     if (done !== undefined) (this.spent ??= new Set()).add(done)
@@ -172,14 +180,22 @@ export class Round<U, A, E, R> {
       }))
       return this.attempt(() => member, "wait")
     }
-    const closed = Array.from(this.refusals ?? []).filter(([, verdict]) => verdict.insist === "probe")
-    const probe = closed.find(([member]) => !member.probing && this.spent?.has(member) !== true)?.[0]
-    if (probe !== undefined) {
+    const closed: Array<Member<U>> = []
+    for (const [member, { insist }] of this.refusals ?? []) if (insist === "probe") closed.push(member)
+    const now = Call.now(this.pool.clock)
+    const due = (member: Member<U>) => !this.isPatient || now >= member.probeAt
+    const probe = closed.find((member) => !member.probing && this.spent?.has(member) !== true && due(member))
+    if (probe !== undefined && !(this.waited && done !== undefined)) {
+      this.probed = true
       this.pool.emit(() => ({ type: "last-resort", upstream: probe.name }))
       return this.attempt(() => probe, "probe")
     }
-    const busy = closed.map(([member]) => member).filter((member) => member.load.inflight > 0)
-    return busy.length === 0 ? this.giveUp() : this.afterProbe(busy)
+    const busy = closed.filter((member) => member.load.inflight > 0)
+    return busy.length === 0 ? this.sitOut() : this.afterProbe(busy)
+  }
+
+  private get isPatient(): boolean {
+    return this.pool.patient && this.call.deadline < Infinity
   }
 
   private shortestLine(): { readonly member: Member<U>; readonly wait: number } | undefined {
@@ -193,16 +209,42 @@ export class Round<U, A, E, R> {
     return best
   }
 
-  // Another call is finding out whether the upstream is back. If it is, start over; if none is, say so.
+  // Another call is finding out whether the upstream is back.
   private afterProbe(busy: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
     Call.note(this.call, this.pool.clock, () => ({ step: "wait", for: 0, why: "another call probes" }))
-    return Effect.flatMap(firstAnswer(busy), (answered) => {
-      if (!answered) return this.giveUp()
-      this.call.tried = this.call.tried?.filter((member) => this.refusals?.has(member as Member<U>) !== true)
-      this.refusals = undefined
-      this.spent = undefined
-      return this.next()
-    })
+    return Effect.flatMap(firstAnswer(busy), (answered) => (answered ? this.startOver() : this.sitOut()))
+  }
+
+  // All are down. Whoever still has time waits for the next probe, its own or another's.
+  private sitOut(): Effect.Effect<A, Failing<E>, R> {
+    const { call, pool } = this
+    const now = Call.now(pool.clock)
+    const members = pool.roster.members.filter((member) => this.isConcerned(member))
+    if (members.length === 0 || !this.isPatient || Call.limit(call) <= 0) return this.giveUp()
+    // Whoever has had a turn spreads what attempts it has left over its time; meanwhile it is others' turn.
+    const share = this.probed ? (call.deadline - now) / (Call.limit(call) + 1) : 0
+    const wait = Math.max(1, share, Math.min(...members.map(({ probeAt }) => probeAt)) - now)
+    if (!Call.fits(call, now, wait)) return this.giveUp()
+    this.waited = true
+    Call.note(call, pool.clock, () => ({ step: "wait", for: wait, why: "every upstream is down" }))
+    return Effect.andThen(
+      Effect.raceFirst(pool.clock.sleep(Duration.millis(wait)), anyAnswer(members)),
+      Effect.suspend(() => this.startOver())
+    )
+  }
+
+  private isConcerned(member: Member<U>): boolean {
+    return member.isDown && !member.draining && !this.wish.excluded.includes(member.name)
+  }
+
+  private startOver(): Effect.Effect<A, Failing<E>, R> {
+    const { call, refusals } = this
+    call.tried = call.tried?.filter(
+      (member) => refusals?.has(member as Member<U>) !== true && !this.isConcerned(member as Member<U>)
+    )
+    this.refusals = undefined
+    this.spent = undefined
+    return this.next()
   }
 
   private giveUp(final = false): Effect.Effect<never, Call.NoAnswer<E | Call.Defect>> {
@@ -211,6 +253,21 @@ export class Round<U, A, E, R> {
     return Effect.fail(noAnswer(causes, this.pool.judge, final))
   }
 }
+
+/** Ends when one of these answers. */
+const anyAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const off = () => {
+      for (const { settled } of members) settled.delete(listener)
+    }
+    const listener = (answered: boolean) => {
+      if (!answered) return
+      off()
+      resume(Effect.void)
+    }
+    for (const { settled } of members) settled.add(listener)
+    return Effect.sync(off)
+  })
 
 /** True when the first of these answers, false when nothing is under way at any of them any more. */
 const firstAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<boolean> =>
