@@ -3,6 +3,7 @@ import { Anvil, FaultyNode, Scenario } from "@hawser/testkit"
 import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
 import { Chain, Head, Http, JsonRpc, Retry, Snapshot, Sticky, UpstreamPool } from "hawser"
 import { mnemonicToAccount } from "viem/accounts"
+import { facing } from "./support/weather.ts"
 
 const hex = (number: number) => `0x${number.toString(16)}`
 
@@ -225,4 +226,25 @@ describe.skipIf(Anvil.binary === undefined)("real nodes", () => {
       assert.sameMembers(counts, [0, 10])
     })
   )
+})
+
+describe("an upstream that was never heard", () => {
+  for (const [name, fault, time] of [
+    ["hangs", Scenario.hang, 500],
+    ["fails", Scenario.status(503), 0]
+  ] as const) {
+    it.effect(`is asked for its head when the only other one ${name}`, () =>
+      Effect.gen(function* () {
+        const { ask, cost, nodes } = yield* facing([{}, {}], { known: 0 })
+        yield* cost(ask("eth_blockNumber"))
+        const heard = nodes.find((node) => node.count() > 0)!
+        yield* heard.play(fault)
+        const read = yield* cost(ask("eth_getBalance", `0x${"a".repeat(40)}`, "latest"))
+        assert.isTrue(Exit.isSuccess(read.exit))
+        assert.strictEqual(read.time, time)
+        // The read twice, and of the new one its head and its chain.
+        assert.strictEqual(read.requests, 4)
+      })
+    )
+  }
 })

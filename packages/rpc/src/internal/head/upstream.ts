@@ -114,7 +114,20 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     if (insist === "wait") return late ? this.stand(request, blocks, needed, fiber) : this.ask(request, blocks, fiber)
     if (why !== undefined) return Effect.fail(unable(this.below.name, request.method, why))
     this.looker.look(this.now(), this.shared.state.blockTime)
-    return Effect.fail(behind(this.below.name, needed!, tracker.height, "first"))
+    const refused = () => Effect.fail(behind(this.below.name, needed!, tracker.height, "first"))
+    return tracker.height < 0 && (insist === "hedge" || !this.isServed(fiber.getRef(Call.Current), needed!))
+      ? Effect.andThen(
+          this.within(secondOpinion, () => tracker.height >= 0 || !this.looker.busy),
+          Effect.suspend(() => (tracker.height >= needed! ? this.ask(request, blocks, fiber) : refused()))
+        )
+      : refused()
+  }
+
+  // Where somebody else has the block, nobody waits to learn whether one has it that was never heard.
+  private isServed(call: Call.Call | undefined, needed: number): boolean {
+    return this.shared.state.trackers.some(
+      (other) => other.height >= needed && other.failures < patience && call?.failures?.has(other.name) !== true
+    )
   }
 
   /** The block that an answer must know; `undefined`: any will do. */
