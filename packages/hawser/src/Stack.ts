@@ -148,7 +148,8 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
     weight: upstream.weight,
     capacity: upstream.capacity ?? room(upstream)
   }))
-  return UpstreamPool.layer(upstreams, given.pool).pipe(
+  const batching = given.upstreams.some(({ batch }) => (batch ?? given.batch ?? false) !== false)
+  return UpstreamPool.layer(upstreams, { gather: batching, ...given.pool }).pipe(
     unless(given.hedge, Hedge.layer),
     unless(given.retry, Retry.layer),
     unless(given.multicall ?? false, Multicall.layer),

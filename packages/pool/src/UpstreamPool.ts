@@ -21,10 +21,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
 import type { Member, Spec } from "./internal/member.ts"
 import type { Disagreement } from "./internal/quorum.ts"
 import { Ballot, type Group, poll } from "./internal/quorum.ts"
 import { Roster } from "./internal/roster.ts"
+import { Turn } from "./internal/turn.ts"
 import { type Event as RoundEvent, type Failing, type Job, Round } from "./internal/round.ts"
 import { readMember, readMembers, readOptions, type Settings } from "./internal/settings.ts"
 
@@ -54,6 +56,11 @@ export interface Options<in E = any> {
   readonly ejection?: Ejection | boolean | undefined
   /** Ignores ejections while less than this share of the upstreams is left. From 0 (never) to 1. Default 0.5. */
   readonly panic?: number | undefined
+  /**
+   * Sends what is asked in one turn of the event loop to one upstream, as far as that can take it: for upstreams that send
+   * requests together. Default false.
+   */
+  readonly gather?: boolean | undefined
   /**
    * What a call does while all breakers are open and their upstreams are down. `wait` (default): until one is back, as long as
    * its deadline allows; one request at a time goes to each upstream, every 50 ms at first and every second later.
@@ -278,11 +285,20 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
     const random = () => source.nextDoubleUnsafe()
     const roster = new Roster<U>(settings)
     roster.set(specs, Call.now(clock))
-    const { judge, outage } = settings
+    const { gather, judge, outage } = settings
+    const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
     const emit = (event: () => Event) => {
       if (events.active) events.emit(event())
     }
-    const ground = { clock, random, roster, judge, emit, patient: outage === "wait" }
+    const ground = {
+      clock,
+      random,
+      roster,
+      judge,
+      emit,
+      patient: outage === "wait",
+      turn: gather ? new Turn<U>(dispatcher) : undefined
+    }
 
     const run = <A, E, R>(job: Job<U, A, E, R>, wish?: Execution): Effect.Effect<A, Failing<E>, R> =>
       Call.use((call, fiber) => {

@@ -497,6 +497,59 @@ describe("last resort", () => {
   )
 })
 
+describe("gather", () => {
+  it.effect("what is asked in one turn goes to one upstream, and not always to the same", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b", "c"].map((name) => new Node(name))
+      const pool = yield* UpstreamPool.make(
+        nodes.map((node) => ({ name: node.name, upstream: node })),
+        { gather: true }
+      )
+      const taken = new Set<string>()
+      for (let turn = 0; turn < 50; turn++) {
+        const answers = yield* Effect.all(
+          Array.from({ length: 10 }, () => pool.execute(ask)),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(new Set(answers).size, 1)
+        taken.add(answers[0]!)
+        yield* Effect.yieldNow
+      }
+      assert.strictEqual(taken.size, 3)
+    })
+  )
+
+  it.effect("one that is full, out or excluded is passed over", () =>
+    Effect.gen(function* () {
+      const nodes = ["a", "b"].map((name) => new Node(name, Effect.as(Effect.sleep("10 millis"), name)))
+      const pool = yield* UpstreamPool.make(
+        nodes.map((node) => ({ name: node.name, upstream: node, capacity: 3 })),
+        { gather: true }
+      )
+      const fiber = yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 6 }, () => pool.execute(ask)),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* TestClock.adjust("10 millis")
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).toSorted(), ["a", "a", "a", "b", "b", "b"])
+      for (let i = 0; i < 10; i++) {
+        const asking = yield* Effect.forkChild(
+          Effect.all(
+            [pool.execute(ask), pool.execute(ask, { exclude: ["a"] }), pool.execute(ask, { exclude: ["b"] })],
+            {
+              concurrency: "unbounded"
+            }
+          )
+        )
+        yield* TestClock.adjust("10 millis")
+        assert.deepStrictEqual((yield* Fiber.join(asking)).slice(1), ["b", "a"])
+      }
+    })
+  )
+})
+
 describe("an outage", () => {
   /** Two nodes behind breakers that are open until they answer a probe. */
   const make = (options?: UpstreamPool.Options) =>

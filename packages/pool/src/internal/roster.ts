@@ -131,6 +131,11 @@ export class Roster<U> {
     return !member.isEjected(now) || this.inPanic(now)
   }
 
+  /** It has room, and nothing speaks against it. */
+  canTake(member: Member<U>, now: number, excluded: ReadonlyArray<string>): boolean {
+    return this.has(member, "room", now) && !excluded.includes(member.name)
+  }
+
   /** So many are ejected that the rest would not bear the traffic. */
   inPanic(now: number): boolean {
     const inside = this.members.filter((member) => !member.isEjected(now)).length

@@ -8,6 +8,7 @@ import type * as Exit from "effect/Exit"
 import { Lease, type Manner } from "./lease.ts"
 import type { Member } from "./member.ts"
 import type { Roster } from "./roster.ts"
+import type { Turn } from "./turn.ts"
 
 /** What a round needs of its pool. */
 export interface Ground<U> {
@@ -18,6 +19,8 @@ export interface Ground<U> {
   readonly emit: (event: () => Event) => void
   /** While all are down, those who have time wait. */
   readonly patient: boolean
+  /** What is asked in one turn goes to one upstream. */
+  readonly turn: Turn<U> | undefined
 }
 
 /** What a pool tells as it happens. */
@@ -86,7 +89,14 @@ export class Round<U, A, E, R> {
     // A hedge stays within the tier of what it hedges: a slow node of our own is no reason to pay for another's.
     if (hedging) return roster.pickBeside(tried, now, random, excluded)
     const stuck = scope === undefined ? undefined : roster.stuck(scope, tried, now, excluded)
-    return stuck ?? roster.pick(tried, now, random, excluded)
+    if (stuck !== undefined) return stuck
+    const { turn } = this.pool
+    if (turn === undefined || (tried !== undefined && tried.length > 0))
+      return roster.pick(tried, now, random, excluded)
+    if (turn.member !== undefined && roster.canTake(turn.member, now, excluded)) return turn.member
+    const member = roster.pick(tried, now, random, excluded)
+    if (member !== undefined) turn.begin(member)
+    return member
   }
 
   private attempt(choose: (now: number) => Member<U> | undefined, manner: Manner): Effect.Effect<A, Failing<E>, R> {

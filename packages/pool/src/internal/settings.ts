@@ -12,6 +12,7 @@ export const readOptions = (options: unknown) =>
     overflow: Read.number({ min: 1, default: 1.4 }),
     slowStart: Read.duration({ min: 0, default: 0 }),
     ejection: readEjection,
+    gather: Read.boolean({ default: false }),
     outage: Read.oneOf(["wait", "fail"], "wait"),
     panic: Read.number({ min: 0, max: 1, default: 0.5 }),
     judge: Read.fn<(error: any) => Outcome.Verdict>({ default: Outcome.of })
