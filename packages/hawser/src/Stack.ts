@@ -98,6 +98,8 @@ export interface Options {
   readonly hedge?: Hedge.Options | false | undefined
   /** How upstreams are compared. */
   readonly pool?: UpstreamPool.Options | undefined
+  /** Puts reads to several upstreams at once, and takes the answer that enough of them give. Default: none. */
+  readonly quorum?: UpstreamPool.LayerQuorum | false | undefined
   /** When an upstream is left alone. Default: half of at least 20 calls in 10 s failed, or ten in a row. */
   readonly breaker?: (Breaker.Options & Breaker.Sharing) | false | undefined
   /** How long one attempt may take. Default 4 seconds; for heavy requests 30. */
@@ -149,7 +151,11 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
     capacity: upstream.capacity ?? room(upstream)
   }))
   const batching = given.upstreams.some(({ batch }) => (batch ?? given.batch ?? false) !== false)
-  return UpstreamPool.layer(upstreams, { gather: batching, ...given.pool }).pipe(
+  return UpstreamPool.layer(upstreams, {
+    gather: batching,
+    ...given.pool,
+    quorum: given.quorum === false ? undefined : given.quorum
+  }).pipe(
     unless(given.hedge, Hedge.layer),
     unless(given.retry, Retry.layer),
     unless(given.multicall ?? false, Multicall.layer),
@@ -217,6 +223,7 @@ const read = (options: Options) => {
     retry: Read.any<Options["retry"]>(),
     hedge: Read.any<Options["hedge"]>(),
     pool: Read.any<Options["pool"]>(),
+    quorum: Read.any<Options["quorum"]>(),
     breaker: Read.any<Options["breaker"]>(),
     timeout: Read.any<Options["timeout"]>(),
     health: Read.any<Options["health"]>(),

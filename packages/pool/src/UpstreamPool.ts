@@ -13,8 +13,7 @@
  *
  * A tier hands on what it cannot take: for want of health (see `overflow`) and for want of room (see `capacity`).
  */
-import type { Outcome } from "@hawser/core"
-import { Call, Events, JsonRpc, Options as Read } from "@hawser/core"
+import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -227,19 +226,36 @@ type LayerOf<U> = U extends { readonly upstream: infer L extends UpstreamLayer }
     ? U
     : never
 
+/** Which reads are put to several upstreams at once. */
+export interface LayerQuorum extends Quorum {
+  /** Default: all reads. Answers about the newest block differ between upstreams that are both right. */
+  readonly only?: ((request: JsonRpc.Request) => boolean) | undefined
+}
+
+/** Options of the pool, and for its requests. */
+export interface LayerOptions<in E = any> extends Options<E> {
+  /**
+   * Asks several upstreams and takes the answer that enough of them give; a `Disagreement` is the cause of a `NoAnswer` then.
+   * Default: none.
+   */
+  readonly quorum?: LayerQuorum | undefined
+}
+
 /**
  * Builds one client from many upstreams. It fails with the chain's own answer (`Rejected`) or with nobody's
  * (`NoAnswer`), which holds one cause for each upstream.
  */
 export const layer = <const Us extends ReadonlyArray<Upstream>>(
   upstreams: Us,
-  options?: Options<JsonRpc.ErrorOf<LayerOf<Us[number]>>>
+  options?: LayerOptions<JsonRpc.ErrorOf<LayerOf<Us[number]>>>
 ): Layer.Layer<
   JsonRpc.Client<ClientError<JsonRpc.ErrorOf<LayerOf<Us[number]>>>>,
   Layer.Error<LayerOf<Us[number]>>,
   Layer.Services<LayerOf<Us[number]>>
 > => {
-  const settings = readOptions(options)
+  const { quorum: given, ...rest } = options ?? {}
+  const settings = readOptions(rest)
+  const quorum = given === undefined ? undefined : readQuorum(given)
   if (upstreams.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", upstreams)
   const specs = upstreams.map((given: Upstream) => readMember("upstream" in given ? given : { upstream: given }))
   return Layer.effect(JsonRpc.client<any>())(
@@ -256,11 +272,22 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
       return {
         name: "pool",
         request: (request: JsonRpc.Request) =>
-          pool.run({
-            ask: (upstream) => upstream.request(request),
-            repeatable: request.nature === "read",
-            isAnswer: isRejected
-          }),
+          quorum !== undefined && request.nature === "read" && quorum.only(request)
+            ? Effect.withFiber((fiber) =>
+                // All who are to be asked are being asked already.
+                fiber.getRef(Call.Insist) === "hedge"
+                  ? Effect.fail(nobody)
+                  : Effect.catchTag(
+                      pool.quorum((upstream) => upstream.request(request), quorum),
+                      "Disagreement",
+                      (error) => Effect.fail(disagreeing(error as Disagreement))
+                    )
+              )
+            : pool.run({
+                ask: (upstream) => upstream.request(request),
+                repeatable: request.nature === "read",
+                isAnswer: isRejected
+              }),
         inspect: () => ({
           name: "pool",
           upstreams: pool.inspect().map((pool, i) => ({ ...members[i]!.upstream.inspect(), pool }))
@@ -269,6 +296,30 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
     })
   ) as never
 }
+
+const readQuorum = (given: LayerQuorum) => {
+  const quorum = Read.read("UpstreamPool.quorum", given, {
+    of: Read.integer({ min: 1 }),
+    agree: Read.integer({ min: 1 }),
+    equal: Read.fn<NonNullable<Quorum["equal"]>, undefined>({ default: undefined }),
+    only: Read.fn<NonNullable<LayerQuorum["only"]>>({ default: () => true })
+  })
+  if (quorum.agree > quorum.of)
+    Read.reject("UpstreamPool.quorum.agree", `a whole number up to ${quorum.of}`, quorum.agree)
+  return quorum
+}
+
+const nobody = new Call.NoAnswer<never>({
+  causes: [],
+  [Outcome.TypeId]: Outcome.verdict({ counts: "neutral", again: "nowhere", ran: "no" })
+})
+
+/** Those who have answered, each with its side. */
+const disagreeing = (error: Disagreement): Call.NoAnswer<Disagreement> =>
+  new Call.NoAnswer({
+    causes: error.groups.flatMap(({ upstreams }) => upstreams.map((upstream) => ({ upstream, error }))),
+    [Outcome.TypeId]: Outcome.verdict()
+  })
 
 /** What a client above a pool of upstreams that fail with `E` can fail with. */
 export type ClientError<E> = Extract<E, JsonRpc.Rejected> | Call.NoAnswer<Exclude<E, JsonRpc.Rejected> | Call.Defect>

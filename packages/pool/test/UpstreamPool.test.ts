@@ -939,6 +939,61 @@ describe("layer", () => {
     )
   )
 
+  describe("quorum", () => {
+    const counted = (answers: ReadonlyArray<string>) => {
+      const asked = answers.map(() => 0)
+      const layers = answers.map((answer, i) =>
+        upstream(
+          String(i),
+          Effect.sync(() => {
+            asked[i]!++
+            return answer
+          })
+        )
+      )
+      return { asked, pool: (quorum: UpstreamPool.LayerQuorum) => UpstreamPool.layer(layers, { quorum }) }
+    }
+
+    it.effect("takes the answer that enough give", () =>
+      Effect.gen(function* () {
+        const { asked, pool } = counted(["0x1", "0xbad", "0x1"])
+        assert.strictEqual(yield* Effect.provide(request("eth_call"), pool({ of: 3, agree: 2 })), "0x1")
+        assert.isAtMost(Math.max(...asked), 1)
+      })
+    )
+
+    it.effect("otherwise nobody has answered, and the causes say who was on which side", () =>
+      Effect.gen(function* () {
+        const { pool } = counted(["0x1", "0x2", "0x3"])
+        const error: Call.NoAnswer = yield* Effect.flip(Effect.provide(request("eth_call"), pool({ of: 3, agree: 2 })))
+        assert.sameMembers(
+          error.causes.map(({ upstream }) => upstream),
+          ["0", "1", "2"]
+        )
+        assert.instanceOf(error.causes[0]!.error, UpstreamPool.Disagreement)
+      })
+    )
+
+    it.effect("is for the reads it is for; a write goes to one, a hedge to nobody", () =>
+      Effect.gen(function* () {
+        const { asked, pool } = counted(["0x1", "0x1", "0x1"])
+        const layer = pool({ of: 3, agree: 3, only: ({ method }) => method === "eth_call" })
+        yield* Effect.gen(function* () {
+          yield* request("eth_gasPrice")
+          yield* request("eth_sendTransaction")
+          yield* Effect.flip(Effect.provideService(request("eth_call"), Call.Insist, "hedge"))
+        }).pipe(Effect.provide(layer))
+        assert.strictEqual(asked[0]! + asked[1]! + asked[2]!, 2)
+      })
+    )
+
+    it("is checked at once", () => {
+      const { pool } = counted(["0x1"])
+      assert.throws(() => pool({ of: 2, agree: 3 }), "UpstreamPool.quorum.agree takes a whole number up to 2, got 3")
+      assert.throws(() => pool({ of: 2 } as never), /^UpstreamPool\.quorum\.agree takes a whole number/)
+    })
+  })
+
   it.effect("a write that may have run is not handed on", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(request("eth_sendRawTransaction")))._tag, "NoAnswer")
