@@ -175,8 +175,13 @@ class Taker {
   /** Waits for what it tells, or for its end. */
   until(condition: () => boolean): Effect.Effect<void> {
     return Effect.promise(async () => {
-      while (!condition() && !this.ended)
-        await Promise.race([once(this.child.stdout, "data"), once(this.child, "close")])
+      const closed = once(this.child, "close")
+      while (!condition() && !this.ended) {
+        const waiting = new AbortController()
+        await Promise.race([once(this.child.stdout, "data", { signal: waiting.signal }), closed]).finally(() =>
+          waiting.abort()
+        )
+      }
     })
   }
 
