@@ -136,7 +136,7 @@ export const use = <A, E, R>(
     const current = fiber.getRef(Current)
     if (current !== undefined) return f(current, fiber)
     const call = new Call()
-    return Effect.provideService(f(call, fiber), Current, call)
+    return Effect.updateContext(f(call, fiber), (context: Context.Context<R>) => Context.add(context, Current, call))
   })
 
 /** The time by which deadlines and all else that elapses is measured: milliseconds on the monotonic clock. */

@@ -6,13 +6,14 @@
  * learns at that very moment what each upstream had said so far. Deadlines only ever come closer: a layer further in
  * may set an earlier one, never a later.
  */
-import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import { Call, Events, JsonRpc, Outcome } from "@hawser/core"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf, isDue } from "./internal/alarm.ts"
 import { within } from "./internal/contest.ts"
+import { type Limit, readLimit } from "./internal/limit.ts"
 
 /** Times are milliseconds. */
 export interface Event {
@@ -43,18 +44,17 @@ export interface Deadline {
  * Not promised: that nothing is sent after it. A request on its way is interrupted, not undone.
  */
 export const make = (limit: Duration.Input): Effect.Effect<Deadline> => {
-  const millis = readLimit(limit)
+  const millis = readLimit<void>("Deadline.limit", limit)
   return Effect.withFiber((fiber) => {
     const events = Events.make<Event>()
     const timer = new Timer(events, alarmOf(fiber))
-    return Effect.succeed({ execute: (self) => timer.run(self, () => millis), inspect: () => timer.inspect(), events })
+    return Effect.succeed({ execute: (self) => timer.run(self, millis), inspect: () => timer.inspect(), events })
   })
 }
 
 /** Gives each call of a client the time given, or what a function makes of the request: heavy methods may take longer. */
-export const layer = (limit: Duration.Input | ((request: JsonRpc.Request) => Duration.Input)) => {
-  const constant = typeof limit === "function" ? undefined : readLimit(limit)
-  const limitOf = typeof limit === "function" ? limit : undefined
+export const layer = (limit: Limit<JsonRpc.Request>) => {
+  const limitOf = readLimit("Deadline.limit", limit)
   return <E, LE, R>(
     self: Layer.Layer<JsonRpc.Client<E>, LE, R>
   ): Layer.Layer<JsonRpc.Client<E | Call.DeadlineExceeded>, LE, R> =>
@@ -62,15 +62,12 @@ export const layer = (limit: Duration.Input | ((request: JsonRpc.Request) => Dur
       Effect.withFiber((fiber) => {
         const timer = new Timer(events, alarmOf(fiber))
         return Effect.succeed({
-          request: (request: JsonRpc.Request) =>
-            timer.run(below.request(request), () => constant ?? readLimit(limitOf!(request))),
+          request: (request: JsonRpc.Request) => timer.run(below.request(request), () => limitOf(request)),
           inspect: () => timer.inspect()
         })
       })
     )
 }
-
-const readLimit = (limit: Duration.Input): number => Read.duration({ infinite: true })("Deadline.limit", limit)
 
 class Timer {
   private readonly events: Events.Sink<Event>

@@ -5,13 +5,14 @@
  * for the work's finalizers, which run on by themselves. A retry above starts each attempt with the full time; the time
  * for all attempts together is a `Deadline`.
  */
-import { Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import { Events, JsonRpc, Outcome } from "@hawser/core"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
 import { within } from "./internal/contest.ts"
+import { type Limit, readLimit } from "./internal/limit.ts"
 
 /** An attempt took too long. A failure; the request may be tried anywhere, unless it must not run twice. */
 export class TimeoutError extends Data.TaggedError("TimeoutError")<{
@@ -50,11 +51,11 @@ export interface Timeout {
 
 /** Makes a timeout for any effect: at least one millisecond, or `Infinity` for none. */
 export const make = (limit: Duration.Input): Effect.Effect<Timeout> => {
-  const millis = readLimit(limit)
+  const millis = readLimit<void>("Timeout.limit", limit)
   return Effect.withFiber((fiber) => {
     const events = Events.make<Event>()
     const timer = new Timer(undefined, events, alarmOf(fiber))
-    return Effect.succeed({ execute: (self) => timer.run(self, () => millis), inspect: () => timer.inspect(), events })
+    return Effect.succeed({ execute: (self) => timer.run(self, millis), inspect: () => timer.inspect(), events })
   })
 }
 
@@ -65,9 +66,8 @@ export const make = (limit: Duration.Input): Effect.Effect<Timeout> => {
  * Timeout.layer((request) => (request.method.startsWith("trace_") ? "60 seconds" : "4 seconds"))
  * ```
  */
-export const layer = (limit: Duration.Input | ((request: JsonRpc.Request) => Duration.Input)) => {
-  const constant = typeof limit === "function" ? undefined : readLimit(limit)
-  const limitOf = typeof limit === "function" ? limit : undefined
+export const layer = (limit: Limit<JsonRpc.Request>) => {
+  const limitOf = readLimit("Timeout.limit", limit)
   return <T extends JsonRpc.Tier, E, LE, R>(
     self: Layer.Layer<JsonRpc.JsonRpc<T, E>, LE, R>
   ): Layer.Layer<JsonRpc.JsonRpc<T, E | TimeoutError>, LE, R> =>
@@ -75,15 +75,12 @@ export const layer = (limit: Duration.Input | ((request: JsonRpc.Request) => Dur
       Effect.withFiber((fiber) => {
         const timer = new Timer(below.name, events, alarmOf(fiber))
         return Effect.succeed({
-          request: (request: JsonRpc.Request) =>
-            timer.run(below.request(request), () => constant ?? readLimit(limitOf!(request))),
+          request: (request: JsonRpc.Request) => timer.run(below.request(request), () => limitOf(request)),
           inspect: () => timer.inspect()
         })
       })
     )
 }
-
-const readLimit = (limit: Duration.Input): number => Read.duration({ infinite: true })("Timeout.limit", limit)
 
 class Timer {
   private readonly upstream: string | undefined

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Options, Outcome } from "@hawser/core"
 import { Budget, Hedge, Retry } from "@hawser/retry"
 import { Interruption } from "@hawser/testkit"
-import { Deferred, Duration, Effect, Exit, Fiber, type Layer, Schedule } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, type Layer, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { expectTypeOf } from "vitest"
@@ -294,6 +294,37 @@ describe("execute", () => {
   )
 })
 
+describe("a process that is itself slow", () => {
+  it.effect("an alarm that is late asks nobody, and is set again", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let late = 0
+      const busy: Clock.Clock = Object.create(clock, {
+        sleep: { value: (duration: Duration.Duration) => clock.sleep(Duration.sum(duration, Duration.millis(late))) }
+      })
+      for (const [lag, hedgedAt] of [
+        [0, 100],
+        [9, 109],
+        [50, 400]
+      ] as const) {
+        late = lag
+        const { effect, starts } = script({ takes: 1_000, ends: "answer" }, { takes: 10, ends: "answer" })
+        const hedge = yield* Effect.provideService(Hedge.make({ delay: 100 }), Clock.Clock, busy)
+        const started = yield* now
+        const fiber = yield* Effect.forkChild(hedge.execute(effect), { startImmediately: true })
+        yield* TestClock.adjust("200 millis")
+        late = 0
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          starts.map((at) => at - started),
+          [0, hedgedAt]
+        )
+      }
+    })
+  )
+})
+
 describe("the books of the call", () => {
   const budget = (allowed = Infinity) => {
     const counts = { deposits: 0, asked: 0 }
@@ -350,6 +381,31 @@ describe("the books of the call", () => {
       )
       yield* timed(Effect.provideService(hedge.execute(pool), Call.Current, call))
       assert.deepStrictEqual([call.sent, call.attempts, call.prepaid], [2, 4, false])
+    })
+  )
+
+  it.effect("where a pool below counts, whoever fails last names every upstream that was asked", () =>
+    Effect.gen(function* () {
+      const hedge = yield* Hedge.make({ delay: 100 })
+      let n = 0
+      const pooled = Call.use((call) => {
+        call.pooled = true
+        const asked = ++n
+        return Effect.andThen(
+          sleep(asked === 1 ? 200 : 300),
+          Effect.suspend(() => {
+            Call.fail(call, `upstream ${asked}`, new Boom({ n: asked }))
+            return Effect.fail(new Call.NoAnswer({ causes: Call.failures(call), [Outcome.TypeId]: Outcome.verdict() }))
+          })
+        )
+      })
+      const { at, exit } = yield* timed(Effect.flip(hedge.execute(pooled)))
+      assert.strictEqual(at, 400)
+      const causes = Exit.isSuccess(exit) ? exit.value.causes : []
+      assert.deepStrictEqual(
+        causes.map(({ upstream }) => upstream),
+        ["upstream 1", "upstream 2"]
+      )
     })
   )
 

@@ -35,8 +35,15 @@ export class WrongChain extends Data.TaggedError("WrongChain")<{
 }
 
 /** The chain of the upstream could not be asked for, so the request was not sent. */
-export class Unverified extends Data.TaggedError("Unverified")<{ readonly upstream: string; readonly cause: unknown }> {
-  readonly [Outcome.TypeId] = Outcome.verdict({ ...Outcome.of(this.cause), ran: "no" })
+export class Unverified extends Data.TaggedError("Unverified")<{
+  readonly upstream: string
+  readonly cause: unknown
+  /** It was another call that asked, so that this one has sent nothing. */
+  readonly refused: boolean
+}> {
+  get [Outcome.TypeId](): Outcome.Verdict {
+    return this.refused ? notYet : Outcome.verdict({ ...Outcome.of(this.cause), ran: "no" })
+  }
 
   override get message(): string {
     return `its chain could not be verified: ${Call.summary(this.cause)}`
@@ -50,6 +57,8 @@ export interface Inspection {
   /** The upstream's own chain, if it is known. */
   readonly actual: number | undefined
 }
+
+const notYet = Outcome.refusal(Duration.millis(100))
 
 const foundOut = Outcome.verdict({ again: "elsewhere", ran: "no" })
 
@@ -152,13 +161,17 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
     )
   }
 
-  // What waits for the check has not been sent when the check fails: even a write may go elsewhere.
+  // What waits for the check has not been sent when the check fails: even a write may go elsewhere. And if it was the check of
+  // another call, this one has sent nothing at all.
   private get verifyFirst(): Effect.Effect<void, Failing<E>> {
-    return Effect.mapError(this.verify, (cause) => (Outcome.of(cause).ran === "no" ? cause : this.unverified(cause)))
+    const follows = this.waiting !== undefined
+    return Effect.mapError(this.verify, (cause) =>
+      Outcome.of(cause).ran === "no" ? cause : this.unverified(cause, follows)
+    )
   }
 
-  private unverified(cause: unknown): Unverified {
-    return Outcome.stackless(() => new Unverified({ upstream: this.below.name, cause }))
+  private unverified(cause: unknown, refused = false): Unverified {
+    return Outcome.stackless(() => new Unverified({ upstream: this.below.name, cause, refused }))
   }
 
   private readonly verify: Effect.Effect<void, Failing<E>> = Effect.suspend(() => {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Outcome } from "@hawser/core"
 import { Chain, RpcError } from "@hawser/rpc"
 import { Interruption } from "@hawser/testkit"
-import { Context, Duration, Effect, Fiber, Layer } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 
 const read = JsonRpc.makeRequest("eth_getBalance", ["0x0", "latest"])
@@ -53,6 +53,44 @@ describe("a right upstream", () => {
     Effect.gen(function* () {
       const upstream = new Upstream()
       const service = yield* upstream.checked(1)
+      yield* service.request(write)
+      assert.deepStrictEqual(upstream.asked, ["eth_chainId", "eth_sendRawTransaction"])
+    })
+  )
+
+  it.effect("a write whose check fails was not sent; those that waited for it have cost nothing", () =>
+    Effect.gen(function* () {
+      const upstream = new Upstream()
+      const end = yield* Deferred.make<unknown, Failing>()
+      upstream.id = Deferred.await(end)
+      const service = yield* upstream.checked(1)
+      const fibers = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Effect.flip(service.request(write)), { startImmediately: true })
+      )
+      yield* Deferred.fail(end, fault(true))
+      const verdicts: Array<Outcome.Verdict> = []
+      for (const fiber of fibers) verdicts.push(Outcome.of(yield* Fiber.join(fiber)))
+      assert.deepStrictEqual(upstream.asked, ["eth_chainId"])
+      assert.isTrue(verdicts.every(({ ran }) => ran === "no"))
+      assert.deepStrictEqual(
+        verdicts.map(({ counts, refused }) => [counts, refused]),
+        [
+          ["failure", false],
+          ["neutral", true],
+          ["neutral", true]
+        ]
+      )
+    })
+  )
+
+  it.effect("a call that has no attempt left cannot ask for the others", () =>
+    Effect.gen(function* () {
+      const upstream = new Upstream()
+      const service = yield* upstream.checked(1)
+      const spent = Object.assign(new Call.Call(), { attempts: 0 })
+      const error = yield* Effect.flip(Effect.provideService(service.request(write), Call.Current, spent))
+      assert.instanceOf(error, Chain.Unverified)
+      assert.deepStrictEqual(upstream.asked, [])
       yield* service.request(write)
       assert.deepStrictEqual(upstream.asked, ["eth_chainId", "eth_sendRawTransaction"])
     })

@@ -3,6 +3,9 @@
 //
 // A caller who is interrupted itself does wait for them, as it would have had it done the work itself: when its
 // fiber has ended, nothing of it runs any more.
+//
+// What is over lets go of all it held. While many calls are under way V8 comes to put such objects straight among the
+// old ones, where each would keep the garbage of a whole call alive, and collecting it costs more than the call.
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,17 +15,18 @@ import { type Alarm, isDue, type Ring } from "./alarm.ts"
 export class Contest<A, E> {
   /** The contest is decided, or its caller gone. */
   over = false
-  /** Called when the contest ends, before the losers are interrupted. */
-  onEnd: (() => void) | undefined = undefined
-  private readonly caller: Fiber.Fiber<unknown, unknown>
+  private readonly caller: number
   private readonly alarm: Alarm
-  private readonly runners: Array<Fiber.Fiber<unknown, unknown>> = []
+  private closing: (() => void) | undefined = undefined
+  // Nearly always there is but one.
+  private runner: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private others: Array<Fiber.Fiber<unknown, unknown>> | undefined = undefined
   private ring: Ring | undefined = undefined
   private result: Exit.Exit<A, E> | undefined = undefined
   private resume: ((next: Effect.Effect<A, E>) => void) | undefined = undefined
 
   constructor(caller: Fiber.Fiber<unknown, unknown>, alarm: Alarm) {
-    this.caller = caller
+    this.caller = caller.id
     this.alarm = alarm
   }
 
@@ -39,14 +43,23 @@ export class Contest<A, E> {
     const exit = runner.pollUnsafe()
     if (exit !== undefined) return exit
     // It may have ended the contest before it came to wait.
-    if (this.over) runner.interruptUnsafe(this.caller.id)
+    if (this.over) runner.interruptUnsafe(this.caller)
     else {
-      this.runners.push(runner)
+      if (this.runner === undefined) this.runner = runner
+      else (this.others ??= []).push(runner)
+      let told: typeof ended | undefined = ended
       runner.addObserver((exit) => {
-        if (!this.over) ended(exit)
+        const tell = told!
+        told = undefined
+        if (!this.over) tell(exit)
       })
     }
     return undefined
+  }
+
+  /** Calls `f` when the contest ends, before the losers are interrupted, in place of what was to be called before. */
+  onEnd(f: (() => void) | undefined): void {
+    this.closing = f
   }
 
   /** Calls `f` at `at`, in place of what was to be called before. */
@@ -77,8 +90,12 @@ export class Contest<A, E> {
   decide(result: () => Exit.Exit<A, E>): void {
     if (this.over) return
     this.close()
-    this.result = result()
-    this.resume?.(this.result)
+    const { resume } = this
+    if (resume === undefined) this.result = result()
+    else {
+      this.resume = undefined
+      resume(result())
+    }
   }
 
   /** Suspends the caller until the contest is decided. */
@@ -93,16 +110,20 @@ export class Contest<A, E> {
   /** Ends the contest for a caller who is no longer there to wait for it. */
   abandon(): Effect.Effect<void> | undefined {
     if (this.over) return undefined
+    const all = this.runner === undefined ? [] : [this.runner, ...(this.others ?? [])]
     this.close()
-    const left = this.runners.filter((runner) => runner.pollUnsafe() === undefined)
+    const left = all.filter((runner) => runner.pollUnsafe() === undefined)
     return left.length === 0 ? undefined : Effect.asVoid(Fiber.awaitAll(left))
   }
 
   private close(): void {
+    const { alarm, caller, closing, others, ring, runner } = this
     this.over = true
-    this.onEnd?.()
-    if (this.ring !== undefined) this.alarm.cancel(this.ring)
-    for (const runner of this.runners) runner.interruptUnsafe(this.caller.id)
+    this.closing = this.others = this.ring = this.runner = undefined
+    closing?.()
+    if (ring !== undefined) alarm.cancel(ring)
+    runner?.interruptUnsafe(caller)
+    if (others !== undefined) for (const other of others) other.interruptUnsafe(caller)
   }
 }
 

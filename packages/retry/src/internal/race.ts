@@ -26,6 +26,9 @@ export interface Rules {
   readonly listener: Listener
 }
 
+/** Milliseconds by which an alarm is late only in a process that has more to do than it can. */
+const lateness = 10
+
 export class Race<A, E, R> {
   private readonly rules: Rules
   private readonly attempt: Effect.Effect<A, E, R>
@@ -64,11 +67,11 @@ export class Race<A, E, R> {
     const { contest } = this
     this.running = 1
     const exit = contest.start(this.attempt, this.context, (exit) => {
-      contest.onEnd = undefined
+      contest.onEnd(undefined)
       this.firstEnded(exit, this.rules.now())
     })
     if (exit !== undefined) return this.firstEnded(exit, this.started)
-    contest.onEnd = () => this.record(false, this.rules.now())
+    contest.onEnd(() => this.record(false, this.rules.now()))
     if (this.delay !== Infinity) this.hedgeAt(this.started + this.delay)
   }
 
@@ -96,8 +99,16 @@ export class Race<A, E, R> {
       if (exit._tag === "Success") this.rules.listener.won(this.rules.now() - this.started)
       return this.contest.decide(() => exit)
     }
+    if (exit._tag === "Failure" && this.knowsMore(exit)) this.failed = exit
     if (next === "another") this.hedge()
     this.giveUpIfAllFailed()
+  }
+
+  // A pool below keeps one list of failures for both, so that the last to fail names every upstream that was asked.
+  private knowsMore(exit: Exit.Failure<A, E>): boolean {
+    const { call, failed } = this
+    if (failed === undefined || !call.pooled || failureOf(exit.cause) === undefined) return false
+    return Outcome.of(failureOf(failed.cause)?.error).again !== "nowhere"
   }
 
   private giveUpIfAllFailed(): void {
@@ -106,7 +117,13 @@ export class Race<A, E, R> {
   }
 
   private hedgeAt(at: number): void {
-    this.contest.callAt(at, () => this.contest.onCaller(() => this.hedge()))
+    this.contest.callAt(at, () => {
+      const now = this.rules.now()
+      // Where the alarm itself is late, this process is slow, and so, it seems, is every upstream. To ask twice then would
+      // make it slower.
+      if (now - at > lateness) this.hedgeAt(now + this.delay)
+      else this.contest.onCaller(() => this.hedge())
+    })
   }
 
   /** Starts another request, if there may be one. */
