@@ -1,4 +1,4 @@
-import { Provider, type Stack } from "hawser"
+import { JsonRpc, type Provider, type Stack, type Subscription as Following } from "hawser"
 import {
   JsonRpcApiProvider,
   type JsonRpcApiProviderOptions,
@@ -14,21 +14,20 @@ import {
   type Subscription,
   type TransactionReceipt
 } from "ethers"
-import { answerOf, isInfrastructure, toEthersError } from "./internal/errors.ts"
+import { answerOf, isCall, toEthersError } from "./internal/errors.ts"
+import { Guards } from "./internal/guards.ts"
+import { open, type Source } from "./internal/source.ts"
 import { subscriberOf } from "./internal/subscribers.ts"
 
-/** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
-export type Source =
-  | string
-  | ReadonlyArray<string | URL | Stack.Upstream>
-  | Exclude<Provider.Source, Stack.Options>
-  | Provider.Provider
+export type { Source } from "./internal/source.ts"
 
 /** Options of the default stack, and the one of ethers' own that still means something. */
-export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
+export interface Options extends Omit<Stack.Options, "upstreams" | "chainId" | "subscription"> {
+  /** How blocks and logs are followed for those who listen to events. */
+  readonly subscription?: Following.Options | undefined
   /**
-   * How often, in milliseconds, to look for new blocks where no upstream tells of them. Default 4,000, as in ethers. Of a
-   * shared client its own holds.
+   * How often, in milliseconds, to look for new blocks where no upstream tells of them, and to try again what failed.
+   * Default 4,000, as in ethers. Of a shared provider its own holds.
    */
   readonly pollingInterval?: JsonRpcApiProviderOptions["pollingInterval"] | undefined
 }
@@ -41,14 +40,18 @@ export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
  * ```
  *
  * The network is the chain that upstreams must be of, and is not asked for again. Without one it is asked once, when
- * first needed. Requests leave at once: ethers' batching, its timers and its cache are not in the path.
+ * first needed. Requests leave at once: ethers' batching, its timers and its cache are not in the path. Events come from
+ * subscriptions: blocks and logs in order, each once, whichever upstream tells of them.
  */
 export class HawserProvider extends JsonRpcApiProvider {
   readonly #provider: Provider.Provider
   readonly #shared: boolean
+  readonly #patience: number
+  /** Ends what this provider has asked of a shared one. */
+  readonly #ending = new AbortController()
   /** Rejects those who wait for a transaction. */
   readonly #waiting = new Set<(error: Error) => void>()
-  readonly #guarded = new WeakMap<Listener, Listener>()
+  readonly #guards = new Guards()
   #detected: Promise<Network> | undefined
 
   constructor(source: Source, network?: Networkish, options: Options = {}) {
@@ -60,9 +63,11 @@ export class HawserProvider extends JsonRpcApiProvider {
       pollingInterval,
       ...(given === undefined ? {} : { staticNetwork: given })
     })
-    this.#shared = !(typeof source === "string" || Array.isArray(source))
-    const following = subscription === false ? false : { interval: pollingInterval, ...subscription }
-    this.#provider = open(source, { ...stack, subscription: following }, given)
+    const chain = given === undefined ? {} : { chainId: Number(given.chainId) }
+    const { provider, shared } = open(source, { ...stack, ...chain }, { interval: pollingInterval, ...subscription })
+    this.#provider = provider
+    this.#shared = shared
+    this.#patience = pollingInterval
     // Marks the provider as ready. With a network it starts nothing; without one it would ask for it again and again.
     if (given !== undefined) this._start()
   }
@@ -78,20 +83,22 @@ export class HawserProvider extends JsonRpcApiProvider {
   }
 
   override send(method: string, params: Array<unknown> | Record<string, unknown>): Promise<unknown> {
-    if (this.destroyed) return Promise.reject(cancelled(method))
-    const payload = { id: 0, jsonrpc: "2.0" as const, method, params: params as Array<unknown> }
-    return this.#provider.request({ method, params: payload.params }).catch((error: unknown) => {
+    return this.#ask(method, params).catch((error: unknown) => {
       const answer = answerOf(error)
-      throw answer === undefined ? toEthersError(error, method) : this.getRpcError(payload, { id: 0, error: answer })
+      if (answer === undefined || (isCall(method) && !(error instanceof JsonRpc.Rejected))) {
+        throw toEthersError(error, method)
+      }
+      const payload = { id: 0, jsonrpc: "2.0" as const, method, params: params as Array<unknown> }
+      throw this.getRpcError(payload, { id: 0, error: answer })
     })
   }
 
-  override async _send(payload: JsonRpcPayload | Array<JsonRpcPayload>): Promise<Array<JsonRpcResult | JsonRpcError>> {
+  override _send(payload: JsonRpcPayload | Array<JsonRpcPayload>): Promise<Array<JsonRpcResult | JsonRpcError>> {
     const payloads = Array.isArray(payload) ? payload : [payload]
     return Promise.all(
       payloads.map(async ({ id, method, params }) => {
         try {
-          return { id, result: await this.#provider.request({ method, params: params as Array<unknown> }) }
+          return { id, result: await this.#ask(method, params) }
         } catch (error) {
           const answer = answerOf(error)
           if (answer === undefined) throw toEthersError(error, method)
@@ -101,12 +108,24 @@ export class HawserProvider extends JsonRpcApiProvider {
     )
   }
 
+  #ask(method: string, params: Array<unknown> | Record<string, unknown>): Promise<unknown> {
+    if (this.destroyed) return Promise.reject(destroyed(method))
+    const request = { method, params: params as Array<unknown> }
+    if (!this.#shared) return this.#provider.request(request)
+    return this.#provider.request(request, { signal: this.#ending.signal }).catch((error: unknown) => {
+      throw error === this.#ending.signal.reason ? destroyed(method) : error
+    })
+  }
+
   // ethers asks for the chain before each operation unless it is static, and logs to the console while it fails.
   override _detectNetwork(): Promise<Network> {
     const given = this._getOption("staticNetwork")
     if (given instanceof Network) return Promise.resolve(given)
     this.#detected ??= this.send("eth_chainId", []).then(
-      (chainId) => Network.from(BigInt(chainId as string)),
+      (chainId) => {
+        this._start()
+        return Network.from(BigInt(chainId as string))
+      },
       (error: unknown) => {
         this.#detected = undefined
         throw error
@@ -116,96 +135,65 @@ export class HawserProvider extends JsonRpcApiProvider {
   }
 
   override _getSubscriber(event: Subscription): Subscriber {
-    const { subscribe } = this.#provider
-    const patience = this._getOption("pollingInterval") ?? 4_000
-    return subscriberOf({ provider: this, subscribe, patience }, event) ?? super._getSubscriber(event)
+    const ground = { provider: this, subscribe: this.#provider.subscribe, patience: this.#patience }
+    return subscriberOf(ground, event) ?? super._getSubscriber(event)
   }
 
   override on(event: ProviderEvent, listener: Listener): Promise<this> {
-    return super.on(event, this.#guard(listener))
+    return super.on(event, this.#guards.of(listener))
   }
 
   override once(event: ProviderEvent, listener: Listener): Promise<this> {
-    return super.once(event, this.#guard(listener))
+    return super.once(event, this.#guards.of(listener))
   }
 
   override off(event: ProviderEvent, listener?: Listener): Promise<this> {
-    return super.off(event, listener === undefined ? undefined : this.#guard(listener))
+    return super.off(event, listener === undefined ? undefined : this.#guards.of(listener))
   }
 
-  // ethers' own listeners ask the nodes and let the rejection go unhandled. That is for the next block to make good; what a
-  // listener of the application throws stays as visible as it was.
-  #guard(listener: Listener): Listener {
-    let guarded = this.#guarded.get(listener)
-    if (guarded === undefined) {
-      guarded = (...args: Array<unknown>) => {
-        const result: unknown = Reflect.apply(listener, this, args)
-        if (result instanceof Promise) {
-          result.catch((error: unknown) => {
-            if (!isInfrastructure(error)) throw error
-          })
-        }
-      }
-      this.#guarded.set(listener, guarded)
-    }
-    return guarded
+  override async listeners(event?: ProviderEvent): Promise<Array<Listener>> {
+    return (await super.listeners(event)).map((listener) => this.#guards.original(listener))
   }
 
   // ethers' own logs to the console while nodes fail.
   override async waitForTransaction(
     hash: string,
-    confirms: number | null = 1,
+    confirms?: number | null,
     timeout?: number | null
   ): Promise<TransactionReceipt | null> {
-    if (confirms === 0) return this.getTransactionReceipt(hash)
+    const enough = confirms ?? 1
+    if (enough === 0) return this.getTransactionReceipt(hash)
     return new Promise((resolve, reject) => {
+      if (this.destroyed) return reject(destroyed("waitForTransaction"))
       const finish = () => {
         this.#waiting.delete(fail)
         if (timer !== undefined) this._clearTimeout(timer)
-        void this.off("block", look)
+        void this.off(hash, look)
       }
       const fail = (error: Error) => {
         finish()
         reject(error)
       }
-      const look = async () => {
-        const receipt = await this.getTransactionReceipt(hash)
-        if (receipt === null || (await this.getBlockNumber()) - receipt.blockNumber + 1 < (confirms ?? 1)) return
+      const look = async (receipt: TransactionReceipt) => {
+        if (enough > 1 && (await receipt.confirmations()) < enough) return
         finish()
         resolve(receipt)
       }
-      const timer =
-        timeout == null
-          ? undefined
-          : this._setTimeout(
-              () => fail(makeError("timeout", "TIMEOUT", { operation: "wait", reason: "timeout" })),
-              timeout
-            )
+      const late = () => fail(makeError("timeout", "TIMEOUT", { operation: "wait", reason: "timeout" }))
+      const timer = timeout == null ? undefined : this._setTimeout(late, timeout)
       this.#waiting.add(fail)
-      void this.on("block", look)
-      look().catch(() => {})
+      this.on(hash, look).catch(fail)
     })
   }
 
-  /** Rejects what is pending, stops every subscription and closes every socket. A shared client stays open. */
+  /** Rejects what is pending, stops every subscription and closes every socket. A shared provider stays open. */
   override destroy(): void {
     super.destroy()
-    for (const fail of this.#waiting) fail(cancelled("waitForTransaction"))
-    if (!this.#shared) void this.#provider.close()
+    for (const fail of this.#waiting) fail(destroyed("waitForTransaction"))
+    if (this.#shared) this.#ending.abort()
+    else void this.#provider.close()
   }
 }
 
-const open = (source: Source, options: object, network: Network | undefined): Provider.Provider => {
-  if (typeof source === "string" || Array.isArray(source)) {
-    const upstreams = typeof source === "string" ? [source] : (source as ReadonlyArray<string | URL | Stack.Upstream>)
-    return Provider.make({
-      ...options,
-      upstreams,
-      ...(network === undefined ? {} : { chainId: Number(network.chainId) })
-    })
-  }
-  return Provider.isProvider(source) ? source : Provider.make(source as Provider.Source)
-}
-
-const cancelled = (operation: string): Error =>
+const destroyed = (operation: string): Error =>
   makeError("provider destroyed; cancelled request", "UNSUPPORTED_OPERATION", { operation })

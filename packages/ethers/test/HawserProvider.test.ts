@@ -123,6 +123,14 @@ describe("errors arrive as ethers' own", () => {
     })
   )
 
+  it.live("so is a call that no upstream takes, which is no CALL_EXCEPTION", () =>
+    Effect.gen(function* () {
+      const scenario = Scenario.when({ method: "eth_estimateGas" }, Scenario.error(-32601, "Method not found"))
+      const { provider } = yield* over([scenario, scenario], { retry: false })
+      assert.isTrue(isError(yield* rejected(() => provider.estimateGas({ to })), "UNSUPPORTED_OPERATION"))
+    })
+  )
+
   it.live("a spent nonce is NONCE_EXPIRED", () =>
     Effect.gen(function* () {
       const { nodes, provider } = yield* over([

@@ -23,7 +23,7 @@ import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import type { Member, Spec } from "./internal/member.ts"
 import type { Disagreement } from "./internal/quorum.ts"
-import { Ballot, type Group, poll } from "./internal/quorum.ts"
+import { Ballot, ballotOf, type Group, poll } from "./internal/quorum.ts"
 import { Roster } from "./internal/roster.ts"
 import { Turn } from "./internal/turn.ts"
 import { type Event as RoundEvent, type Failing, type Job, Round } from "./internal/round.ts"
@@ -366,21 +366,39 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
       Read.integer({ min: 1 })("UpstreamPool.quorum.of", of)
       Read.integer({ min: 1, max: of })("UpstreamPool.quorum.agree", agree)
       const nameOf = (upstream: U) => roster.members.find((member) => member.upstream === upstream)?.name ?? ""
-      const ballot = run<Ballot, E | Ballot, R>({
-        ask: (upstream) =>
-          Effect.mapBoth(ask(upstream), {
-            onSuccess: (value) => new Ballot(nameOf(upstream), { value }),
-            onFailure: (error) => (isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
-          }),
-        repeatable: true,
-        isAnswer: (error) => error instanceof Ballot
-      })
+      const cast = (upstream: U): Effect.Effect<Ballot, E | Ballot, R> =>
+        Effect.mapBoth(ask(upstream), {
+          onSuccess: (value) => new Ballot(nameOf(upstream), { value }),
+          onFailure: (error) => (isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
+        })
+      /** Whom `taken` names is being asked for another place, or has cast its ballot. */
+      const ballot = (taken: Array<string>) =>
+        run<Ballot, E | Ballot, R>(
+          {
+            ask: (upstream) =>
+              Effect.suspend(() => {
+                const name = nameOf(upstream)
+                taken.push(name)
+                return Effect.onExitPrimitive(cast(upstream), (exit) => {
+                  if (ballotOf(exit) === undefined) taken.splice(taken.indexOf(name), 1)
+                  return undefined
+                })
+              }),
+            repeatable: true,
+            isAnswer: (error) => error instanceof Ballot
+          },
+          { exclude: taken }
+        )
       const alike = (a: Group["answer"], b: Group["answer"]) =>
         "value" in a && "value" in b
           ? equal(a.value as A, b.value as A)
           : "error" in a && "error" in b && sameError(a.error, b.error)
-      return Effect.flatMap(poll(ballot as Effect.Effect<Ballot, Failing<E> | Ballot, R>, of, agree, alike), (group) =>
-        "value" in group.answer ? Effect.succeed(group.answer.value as A) : Effect.fail(group.answer.error as E)
+      const group = Effect.withFiber<Group, Failing<E> | Disagreement, R>((fiber) => {
+        const places = ballot(Array.from(fiber.getRef(Call.Exclude)))
+        return poll(places as Effect.Effect<Ballot, Failing<E> | Ballot, R>, of, agree, alike)
+      })
+      return Effect.flatMap(group, ({ answer }) =>
+        "value" in answer ? Effect.succeed(answer.value as A) : Effect.fail(answer.error as E)
       )
     }
 

@@ -30,6 +30,7 @@ export type HawserTransport = Transport<"hawser" | "webSocket", Pools.Attributes
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
   const { key = "hawser", name = "Hawser", push, ...stack } = options
   const pools = Pools.make(source, stack)
+  const timeout = Pools.timeoutOf(stack)
   const type = Pools.isPushing(source, { push, ...stack }) ? "webSocket" : "hawser"
   return ({ chain }: { readonly chain?: Chain | undefined }) => {
     const pool = pools(chain?.id)
@@ -40,6 +41,7 @@ export const hawser = (source: Pools.Source, options: Pools.Options = {}): Hawse
         name,
         type,
         retryCount: 0,
+        ...(timeout === undefined ? {} : { timeout }),
         request: (async (args: JsonRpc.Request, requestOptions?: { readonly signal?: AbortSignal }) => {
           try {
             return await request(args, requestOptions)
@@ -48,7 +50,7 @@ export const hawser = (source: Pools.Source, options: Pools.Options = {}): Hawse
           }
         }) as never
       },
-      { close, on, status, subscribe: Pools.subscriber(pool) }
+      { close, on, status, subscribe: Pools.subscriber(pool, toViemError) }
     )
   }
 }

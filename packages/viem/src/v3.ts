@@ -29,6 +29,7 @@ export type HawserTransport = Transport.Transport<
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
   const { key = "hawser", name = "Hawser", push, ...stack } = options
   const pools = Pools.make(source, stack)
+  const timeout = Pools.timeoutOf(stack)
   const pushing = Pools.isPushing(source, { push, ...stack })
   return Transport.from({
     key,
@@ -39,10 +40,11 @@ export const hawser = (source: Pools.Source, options: Pools.Options = {}): Hawse
       const { close, on, request, status } = pool
       return {
         retryCount: 0,
+        ...(timeout === undefined ? {} : { timeout }),
         close,
         on,
         status,
-        ...(pushing ? { subscribe: Pools.subscriber(pool) } : {}),
+        ...(pushing ? { subscribe: Pools.subscriber(pool, toViemError) } : {}),
         request: async ({ method, params }, requestOptions) => {
           const args = { method, params: params as ReadonlyArray<unknown> | undefined }
           try {

@@ -1,24 +1,39 @@
 import { Call, JsonRpc, Provider, RpcError, Write } from "hawser"
 import { makeError } from "ethers"
 
-/** What a node answered, as the `error` of a JSON-RPC reply, or `undefined` when no node did. */
-export const answerOf = (
-  error: unknown
-): { readonly code: number; readonly message: string; readonly data?: unknown } | undefined => {
-  if (error instanceof JsonRpc.Rejected) return { code: error.code, message: error.message, data: error.data }
-  // A method that no upstream knows, of those that could be asked, is an answer, too: ethers tries another way then.
-  if (error instanceof Call.NoAnswer && !(error instanceof Write.InDoubt)) {
-    const said = error.causes.map((cause) => cause.error).filter((cause) => cause instanceof RpcError.ResponseError)
-    const [first] = said
-    if (first !== undefined && said.every(({ kind }) => kind === "unsupported")) {
-      return { code: first.code ?? -32601, message: `the method does not exist: ${error.message}`, data: first.data }
-    }
-  }
-  return undefined
+/** The `error` of a JSON-RPC reply. */
+export interface Answer {
+  readonly code: number
+  readonly message: string
+  readonly data?: unknown
 }
 
-/** An infrastructure failure in ethers' terms. Never a call exception: nobody ran the call. */
+/** The code by which a user says no (EIP-1193). */
+const denied = 4001
+
+/**
+ * What was answered, by the chain, by the user, or by all of those that could be asked: that they do not know the method.
+ * `undefined`: nothing.
+ */
+export const answerOf = (error: unknown): Answer | undefined => {
+  if (error instanceof JsonRpc.Rejected) return { code: error.code, message: error.message, data: error.data }
+  if (!(error instanceof Call.NoAnswer) || error instanceof Write.InDoubt) return undefined
+  const said = error.causes.map((cause) => cause.error).filter((cause) => cause instanceof RpcError.ResponseError)
+  const [first] = said
+  if (first === undefined) return undefined
+  const isFinal = said.every(({ code }) => code === denied) || said.every(({ kind }) => kind === "unsupported")
+  return isFinal ? { code: first.code ?? -32601, message: first.message, data: first.data } : undefined
+}
+
+/** Whether ethers makes a call exception of whatever is answered. */
+export const isCall = (method: string): boolean => method === "eth_call" || method === "eth_estimateGas"
+
+/** What is not the chain's own answer, in ethers' terms. Never a call exception: nobody ran the call. */
 export const toEthersError = (error: unknown, method: string): unknown => {
+  if (answerOf(error) !== undefined) {
+    const { message } = error as Error
+    return withCause(makeError(message, "UNSUPPORTED_OPERATION", { operation: method }), error as Error)
+  }
   if (error instanceof Provider.Closed) {
     const message = "provider destroyed; cancelled request"
     return withCause(makeError(message, "UNSUPPORTED_OPERATION", { operation: method }), error)

@@ -32,11 +32,14 @@ export class Lease<U> {
     if (this.manner === "probe") this.member.probing = false
     const outcome = exit._tag === "Success" ? "success" : this.judge(exit.cause, judge, now)
     if (this.verdict?.refused !== true) this.count(outcome, now)
-    // Last, and over a copy: whoever listens may ask again at once.
-    if (this.member.settled.size > 0) {
-      for (const listener of Array.from(this.member.settled)) listener(outcome === "success")
-    }
     return outcome
+  }
+
+  /** After all that the end of a request changes, and over a copy: whoever listens may ask again at once. */
+  tell(outcome: Outcome.Outcome): void {
+    const { settled } = this.member
+    if (settled.size === 0) return
+    for (const listener of Array.from(settled)) listener(outcome)
   }
 
   private judge(cause: Cause.Cause<unknown>, judge: (error: unknown) => Outcome.Verdict, now: number): Outcome.Outcome {

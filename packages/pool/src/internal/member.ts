@@ -1,3 +1,4 @@
+import type { Outcome } from "@hawser/core"
 import { Ejection, type Rules } from "./ejection.ts"
 import { Load, type Settings as LoadSettings } from "./load.ts"
 
@@ -44,8 +45,8 @@ export class Member<out U> {
   /** When the next one may be sent, if nobody answers before. */
   probeAt = -Infinity
   private probeGap = 0
-  /** Told whenever a request ends: whether the upstream answered. */
-  readonly settled = new Set<(answered: boolean) => void>()
+  /** Told whenever a request ends, and how. */
+  readonly settled = new Set<(outcome: Outcome.Outcome) => void>()
   /** What smooth weighted round robin owes it. */
   credit = 0
   private readonly slowStart: number

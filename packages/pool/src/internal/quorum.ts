@@ -103,7 +103,8 @@ export const poll = <E, R>(
     })
   )
 
-const ballotOf = (exit: Exit.Exit<unknown, unknown>): Ballot | undefined => {
+/** The ballot that an attempt ended with. */
+export const ballotOf = (exit: Exit.Exit<unknown, unknown>): Ballot | undefined => {
   if (exit._tag === "Success") return exit.value as Ballot
   const failed = exit.cause.reasons.find(Cause.isFailReason)?.error
   return failed instanceof Ballot ? failed : undefined

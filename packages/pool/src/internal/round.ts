@@ -60,8 +60,10 @@ export class Round<U, A, E, R> {
   private asked = 0
   /** Who refused, and how. */
   private refusals: Map<Member<U>, Outcome.Verdict> | undefined = undefined
-  /** Who refused and has been asked again, insistently. */
+  /** Who refused and has been asked again, insistently, by this call or by another that it waited for. */
   private spent: Set<Member<U>> | undefined = undefined
+  /** Who was asked in the ordinary way and failed, and might answer another time. */
+  private failing: Set<Member<U>> | undefined = undefined
   /** Has sent a probe, and has waited for another chance: from then on it is sparing with its attempts. */
   private probed = false
   private waited = false
@@ -134,6 +136,7 @@ export class Round<U, A, E, R> {
       pool.emit(() => ({ type: "ejected", upstream: lease.member.name, for: lease.member.ejection!.until - now }))
     }
     if (outcome === "success" && this.wish.scope !== undefined) pool.roster.stick(this.wish.scope, lease.member)
+    lease.tell(outcome)
     if (call.recorder === undefined) return
     const upstream = lease.member.name
     const error = lease.verdict === undefined ? undefined : Call.summary(lease.error)
@@ -166,6 +169,7 @@ export class Round<U, A, E, R> {
     Call.fail(call, member.name, error)
     if (verdict.again === "nowhere" || (!this.job.repeatable && verdict.ran !== "no")) return this.giveUp(true)
     this.refusals?.delete(member)
+    if (lease.manner !== "probe" && verdict.again === "anywhere") (this.failing ??= new Set()).add(member)
     return lease.manner === "none" ? this.next() : this.allRefused(member)
   }
 
@@ -190,18 +194,49 @@ export class Round<U, A, E, R> {
       }))
       return this.attempt(() => member, "wait")
     }
-    const closed: Array<Member<U>> = []
-    for (const [member, { insist }] of this.refusals ?? []) if (insist === "probe") closed.push(member)
-    const now = Call.now(this.pool.clock)
-    const due = (member: Member<U>) => !this.isPatient || now >= member.probeAt
-    const probe = closed.find((member) => !member.probing && this.spent?.has(member) !== true && due(member))
-    if (probe !== undefined && !(this.waited && done !== undefined)) {
+    const out = this.outOfOrder()
+    // Whoever waits is sparing with probes: one each time, except where another call has been answered since it refused.
+    const isSparing = this.waited && done !== undefined
+    const due = out.find((member) => this.isDue(member) && !(isSparing && member.isDown))
+    if (due !== undefined) return this.probe(due)
+    const busy = out.filter((member) => this.isBusy(member))
+    return busy.length === 0 ? this.sitOut(out) : this.afterProbe(busy, out)
+  }
+
+  private probe(member: Member<U>): Effect.Effect<A, Failing<E>, R> {
+    return this.attempt(() => {
+      // Another call may have been quicker.
+      if (!this.isDue(member)) return undefined
       this.probed = true
-      this.pool.emit(() => ({ type: "last-resort", upstream: probe.name }))
-      return this.attempt(() => probe, "probe")
-    }
-    const busy = closed.filter((member) => member.load.inflight > 0)
-    return busy.length === 0 ? this.sitOut() : this.afterProbe(busy)
+      this.pool.emit(() => ({ type: "last-resort", upstream: member.name }))
+      return member
+    }, "probe")
+  }
+
+  /** Those behind an open breaker, as far as this call has learned, and those that a probe has found to be down. */
+  private outOfOrder(): ReadonlyArray<Member<U>> {
+    return this.pool.roster.members.filter((member) => {
+      const refusal = this.refusals?.get(member)
+      return (
+        this.mayAsk(member) && (refusal === undefined ? this.isPatient && member.isDown : refusal.insist === "probe")
+      )
+    })
+  }
+
+  /** Others may have excluded it, or taken it away, since it refused. */
+  private mayAsk(member: Member<U>): boolean {
+    const { roster } = this.pool
+    return !member.draining && !this.wish.excluded.includes(member.name) && roster.members.includes(member)
+  }
+
+  private isDue(member: Member<U>): boolean {
+    if (member.probing || this.spent?.has(member) === true) return false
+    return !this.isPatient || Call.now(this.pool.clock) >= member.probeAt
+  }
+
+  // Who is patient does not wait for what hangs there since before the breaker opened.
+  private isBusy(member: Member<U>): boolean {
+    return this.isPatient ? member.probing : member.load.inflight > 0
   }
 
   private get isPatient(): boolean {
@@ -212,45 +247,57 @@ export class Round<U, A, E, R> {
     const now = Call.now(this.pool.clock)
     let best: { readonly member: Member<U>; readonly wait: number } | undefined
     for (const [member, { insist, retryAfter }] of this.refusals ?? []) {
-      if (insist !== "wait" || this.spent?.has(member) === true) continue
+      if (insist !== "wait" || this.spent?.has(member) === true || !this.mayAsk(member)) continue
       const wait = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
       if (Call.fits(this.call, now, wait) && (best === undefined || wait < best.wait)) best = { member, wait }
     }
     return best
   }
 
-  // Another call is finding out whether the upstream is back.
-  private afterProbe(busy: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
-    Call.note(this.call, this.pool.clock, () => ({ step: "wait", for: 0, why: "another call probes" }))
-    return Effect.flatMap(firstAnswer(busy), (answered) => (answered ? this.startOver() : this.sitOut()))
+  // Another call is finding out whether an upstream is back. If it leaves before it knows, it is this one's turn.
+  private afterProbe(busy: ReadonlyArray<Member<U>>, out: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
+    const { call, pool } = this
+    Call.note(call, pool.clock, () => ({ step: "wait", for: 0, why: "another call probes" }))
+    const spent = (this.spent ??= new Set())
+    const answer = firstAnswer(busy, (member) => this.isBusy(member), spent)
+    const now = Call.now(pool.clock)
+    const pause = this.isPatient ? this.pause(out, now) : Infinity
+    // It may hang there: meanwhile the others become due.
+    const over = Call.fits(call, now, pause) ? Effect.raceFirst(answer, wake(pool.clock, pause)) : answer
+    return Effect.flatMap(over, (again) => (again ? this.startOver(out) : this.allRefused(undefined)))
   }
 
   // All are down. Whoever still has time waits for the next probe, its own or another's.
-  private sitOut(): Effect.Effect<A, Failing<E>, R> {
+  private sitOut(out: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
     const { call, pool } = this
     const now = Call.now(pool.clock)
-    const members = pool.roster.members.filter((member) => this.isConcerned(member))
-    if (members.length === 0 || !this.isPatient || Call.limit(call) <= 0) return this.giveUp()
-    // Whoever has had a turn spreads what attempts it has left over its time; meanwhile it is others' turn.
-    const share = this.probed ? (call.deadline - now) / (Call.limit(call) + 1) : 0
-    const wait = Math.max(1, share, Math.min(...members.map(({ probeAt }) => probeAt)) - now)
-    if (!Call.fits(call, now, wait)) return this.giveUp()
+    const down = out.filter(({ isDown }) => isDown)
+    // One that let the call pass, and failed, may answer it next time: that is for whoever retries.
+    const failing = Array.from(this.failing ?? []).some((member) => !member.isDown && this.mayAsk(member))
+    if (down.length === 0 || failing || !this.isPatient || Call.limit(call) <= 0) return this.giveUp()
+    const pause = this.pause(down, now)
+    if (!Call.fits(call, now, pause)) return this.giveUp()
     this.waited = true
-    Call.note(call, pool.clock, () => ({ step: "wait", for: wait, why: "every upstream is down" }))
+    Call.note(call, pool.clock, () => ({ step: "wait", for: pause, why: "every upstream is down" }))
     return Effect.andThen(
-      Effect.raceFirst(pool.clock.sleep(Duration.millis(wait)), anyAnswer(members)),
-      Effect.suspend(() => this.startOver())
+      Effect.raceFirst(wake(pool.clock, pause), anyAnswer(down)),
+      Effect.suspend(() => this.startOver(out))
     )
   }
 
-  private isConcerned(member: Member<U>): boolean {
-    return member.isDown && !member.draining && !this.wish.excluded.includes(member.name)
+  /** How long until it is worth asking again, if nobody answers before. */
+  private pause(members: ReadonlyArray<Member<U>>, now: number): number {
+    const due = Math.min(...members.map(({ probeAt, probing }) => (probing ? Infinity : probeAt)))
+    // Whoever has had a turn spreads what attempts it has left over its time; meanwhile it is others' turn.
+    const share = this.probed ? (this.call.deadline - now) / (Call.limit(this.call) + 1) : 0
+    return Math.ceil(Math.max(1, share, due - now))
   }
 
-  private startOver(): Effect.Effect<A, Failing<E>, R> {
+  /** Asks those again who refused or were out of order. */
+  private startOver(out: ReadonlyArray<Member<U>>): Effect.Effect<A, Failing<E>, R> {
     const { call, refusals } = this
-    call.tried = call.tried?.filter(
-      (member) => refusals?.has(member as Member<U>) !== true && !this.isConcerned(member as Member<U>)
+    call.tried = (call.tried as Array<Member<U>> | undefined)?.filter(
+      (member) => refusals?.has(member) !== true && !out.includes(member)
     )
     this.refusals = undefined
     this.spent = undefined
@@ -264,25 +311,34 @@ export class Round<U, A, E, R> {
   }
 }
 
-/** Ends when one of these answers. */
-const anyAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
+const wake = (clock: Clock.Clock, millis: number): Effect.Effect<true> =>
+  Effect.as(clock.sleep(Duration.millis(millis)), true as const)
+
+/** Ends when one of these answers, of which none has since it was found to be down. */
+const anyAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<true> =>
+  Effect.callback<true>((resume) => {
+    // One may have answered before anybody listened.
+    if (members.some(({ isDown }) => !isDown)) return resume(Effect.succeed(true))
     const off = () => {
       for (const { settled } of members) settled.delete(listener)
     }
-    const listener = (answered: boolean) => {
-      if (!answered) return
+    const listener = (outcome: Outcome.Outcome) => {
+      if (outcome !== "success") return
       off()
-      resume(Effect.void)
+      resume(Effect.succeed(true))
     }
     for (const { settled } of members) settled.add(listener)
     return Effect.sync(off)
   })
 
-/** True when the first of these answers, false when nothing is under way at any of them any more. */
-const firstAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<boolean> =>
+/** True when the first of these answers, false when none of them is busy any more. Adds those that fail to `failed`. */
+const firstAnswer = <U>(
+  members: ReadonlyArray<Member<U>>,
+  isBusy: (member: Member<U>) => boolean,
+  failed: Set<Member<U>>
+): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
-    const listeners = new Map<Member<U>, (answered: boolean) => void>()
+    const listeners = new Map<Member<U>, (outcome: Outcome.Outcome) => void>()
     const off = (member: Member<U>) => {
       member.settled.delete(listeners.get(member)!)
       listeners.delete(member)
@@ -291,14 +347,18 @@ const firstAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<boolea
       for (const member of listeners.keys()) off(member)
     }
     for (const member of members) {
-      const listener = (answered: boolean) => {
-        if (answered) offAll()
-        else if (member.load.inflight === 0) off(member)
-        if (listeners.size === 0) resume(Effect.succeed(answered))
+      // It may have ended before anybody listened.
+      if (!isBusy(member)) continue
+      const listener = (outcome: Outcome.Outcome) => {
+        if (outcome === "failure") failed.add(member)
+        if (outcome === "success") offAll()
+        else if (!isBusy(member)) off(member)
+        if (listeners.size === 0) resume(Effect.succeed(outcome === "success"))
       }
       listeners.set(member, listener)
       member.settled.add(listener)
     }
+    if (listeners.size === 0) return resume(Effect.succeed(false))
     return Effect.sync(offAll)
   })
 

@@ -1,4 +1,4 @@
-import { Call, JsonRpc, RpcError, Write } from "hawser"
+import { Call, JsonRpc, Provider, RpcError, Write } from "hawser"
 
 /** What was asked, as viem shows it. */
 type Body = { readonly method: string; readonly params?: ReadonlyArray<unknown> | undefined }
@@ -38,6 +38,7 @@ export const mapper =
     }
     if (error instanceof Call.NoAnswer) return because(noAnswer(error, make, failing), error)
     if (error instanceof Call.DeadlineExceeded) return because(make.timeout(failing(error, urlOf(error.causes))), error)
+    if (error instanceof Provider.Closed) return because(make.http(failing(error)), error)
     if (error instanceof Call.Defect) return because(make.bug(failing(error)), error)
     return error
   }

@@ -1,4 +1,5 @@
-import { Provider, Stack } from "hawser"
+import { JsonRpc, Provider, Stack } from "hawser"
+import * as Duration from "effect/Duration"
 
 /** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
 export type Source =
@@ -40,7 +41,10 @@ export interface Attributes {
   readonly on: Provider.Provider["on"]
   /** Subscribes as `eth_subscribe` does: heads and logs in order, each once, whichever upstream tells of them. */
   readonly subscribe: Subscribe
-  /** Rejects what is under way and closes every socket, for every client of this transport on this chain. */
+  /**
+   * Rejects what is under way and closes every socket, for every client of this transport on this chain. A provider that is
+   * shared stays open.
+   */
   readonly close: Provider.Provider["close"]
 }
 
@@ -70,21 +74,35 @@ export const isPushing = (source: Source, { push, ...stack }: Options): boolean 
     : false
 }
 
+/** A pool's subscriptions in viem's terms, and its errors. */
 export const subscriber =
-  ({ subscribe }: Provider.Provider): Subscribe =>
+  ({ subscribe }: Provider.Provider, toViemError: (error: unknown, request: JsonRpc.Request) => unknown): Subscribe =>
   async ({ onData, onError, params }) => {
-    const { id, stop } = await subscribe(params, {
-      onNotification: (result) => onData({ subscription: id, result: result as never }),
-      onLost: (error) => onError?.(error as never)
+    // What is told before the answer is here has no name yet.
+    let id = "0x"
+    const hearing = {
+      onNotification: (result: unknown) => onData({ subscription: id, result: result as never }),
+      onLost: (error: unknown) => onError?.(error as never)
+    }
+    const opened = await subscribe(params, hearing).catch((error: unknown) => {
+      throw toViemError(error, JsonRpc.makeRequest("eth_subscribe", params))
     })
+    id = opened.id
     return {
       subscriptionId: id as `0x${string}`,
       unsubscribe: () => {
-        stop()
+        opened.stop()
         return Promise.resolve({ result: true })
       }
     }
   }
+
+/** Milliseconds that a call may take, for what viem times by its transport. */
+export const timeoutOf = ({ deadline = 10_000 }: Options): number | undefined => {
+  if (deadline === false) return undefined
+  const millis = typeof deadline === "function" ? 10_000 : Duration.toMillis(Duration.fromInputUnsafe(deadline))
+  return Number.isFinite(millis) ? millis : undefined
+}
 
 const listOf = (source: string | ReadonlyArray<string | URL | Stack.Upstream>) =>
   typeof source === "string" ? [source] : source
@@ -95,6 +113,16 @@ const opener = (source: Source, options: object): ((chainId: number | undefined)
     Provider.make({ ...options, upstreams })
     return (chainId) => Provider.make({ ...options, upstreams, ...(chainId === undefined ? {} : { chainId }) })
   }
-  const shared = Provider.isProvider(source) ? source : Provider.make(source as Provider.Source)
+  const shared = Provider.isProvider(source) ? borrowed(source) : Provider.make(source as Provider.Source)
   return () => shared
 }
+
+/** A provider that is somebody else's to close. */
+const borrowed = ({ on, request, status, subscribe }: Provider.Provider): Provider.Provider => ({
+  on,
+  request,
+  status,
+  subscribe,
+  close: () => Promise.resolve(),
+  [Symbol.asyncDispose]: () => Promise.resolve()
+})

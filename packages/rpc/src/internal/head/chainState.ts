@@ -135,34 +135,43 @@ export class ChainState {
 
   /**
    * Takes what an answer shows. `told`: the answer goes to a caller. `unopposed`: those who could contradict have been
-   * asked. Returns a fork whose beginning is not known.
+   * asked, and `since` when they have had the time to. Returns a fork whose beginning is not known.
    */
-  observe(tracker: Tracker, seen: Evidence, now: number, told: boolean, unopposed: boolean): Fork | undefined {
+  observe(
+    tracker: Tracker,
+    seen: Evidence,
+    now: number,
+    told: boolean,
+    unopposed: boolean,
+    since = Infinity
+  ): Fork | undefined {
     const { millis } = tracker.pace
     tracker.show(seen, now, this.time)
     if (tracker.pace.millis !== millis) this.measure()
     this.count()
     const head = this.history.latest
     const fork =
-      seen.hash !== undefined && seen.kind !== "has" && this.believes(seen.number, now, unopposed)
+      seen.hash !== undefined && seen.kind !== "has" && this.believes(seen.number, now, unopposed, since)
         ? this.history.place(seen as Block, tracker, now, this.blockTime)
         : undefined
     if (fork !== undefined) this.replaced(fork, tracker, seen)
     if (seen.kind === "head") this.follow(tracker, seen.number, now)
-    if (told) this.raise(seen.number, now, unopposed)
+    if (told) this.raise(seen.number, now, unopposed, since)
     this.retract()
     this.tell(head)
     return fork?.open === true ? fork : undefined
   }
 
   /** Whether a block may be taken for one of the chain: see `Head.make`. */
-  private believes(number: number, now: number, unopposed: boolean): boolean {
+  private believes(number: number, now: number, unopposed: boolean, since: number): boolean {
     const { floor } = this
     if (this.alone || (floor !== undefined && number <= floor)) return true
     if (number > absurd) return false
     if (floor === undefined || this.isShared(number)) return true
     const against = this.against(number, now)
     if (!unopposed || against >= 2) return false
+    // Who was asked and does not answer is no help in telling better.
+    if (number <= floor + depth && since <= now && this.against(number, now, since) === 0) return true
     const paced = this.paced(floor, now)
     if (number <= paced) return true
     // It may be quicker than is known.
@@ -171,16 +180,16 @@ export class ChainState {
   }
 
   /** Lets the floor rise to a head that is told, as far as it can be believed. */
-  private raise(number: number, now: number, unopposed: boolean): void {
+  private raise(number: number, now: number, unopposed: boolean, since: number): void {
     const { floor, time } = this
     if (floor === undefined) {
-      if (!this.believes(number, now, unopposed)) return
+      if (!this.believes(number, now, unopposed, since)) return
       this.floor = number
       this.raisedAt = now
       this.firm = this.alone || this.isShared(number)
     } else if (number > floor) {
       let risen = floor
-      if (this.believes(number, now, unopposed)) risen = number
+      if (this.believes(number, now, unopposed, since)) risen = number
       else if (unopposed && this.against(number, now) < 2) risen = this.paced(floor, now)
       if (risen <= floor) return
       this.firm ||= this.isShared(risen)
@@ -203,11 +212,12 @@ export class ChainState {
     return count >= 2
   }
 
-  /** How many who were heard within a block time have less. One that stands still says nothing of how far others are. */
-  private against(number: number, now: number): number {
+  /** How many who were heard within a block time, and `since`, have less. One that stands still says nothing of how far others are. */
+  private against(number: number, now: number, since = -Infinity): number {
     let count = 0
+    const from = Math.max(since, now - this.time)
     for (const { height, roseAt, seenAt } of this.trackers) {
-      if (height < number - near && now - seenAt <= this.time && now - roseAt <= stuck * this.time) count++
+      if (height < number - near && seenAt >= from && now - roseAt <= stuck * this.time) count++
     }
     return count
   }

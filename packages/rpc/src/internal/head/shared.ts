@@ -45,8 +45,15 @@ export class Shared implements Heads {
     return Math.max(50, Math.min(1_500, this.state.blockTime / 8))
   }
 
-  observe(tracker: Tracker, seen: Evidence, now: number, told: boolean, unopposed: boolean): Fork | undefined {
-    const fork = this.state.observe(tracker, seen, now, told, unopposed)
+  observe(
+    tracker: Tracker,
+    seen: Evidence,
+    now: number,
+    told: boolean,
+    unopposed: boolean,
+    since?: number
+  ): Fork | undefined {
+    const fork = this.state.observe(tracker, seen, now, told, unopposed, since)
     this.signal.poke()
     const looker = this.lookers.get(tracker)
     if (fork !== undefined) looker?.trace(fork.from)

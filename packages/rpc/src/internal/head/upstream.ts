@@ -335,18 +335,16 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
   private vouch(seen: Evidence): Effect.Effect<unknown> {
     const { shared } = this
     return Effect.suspend(() => {
+      const asked = this.now()
       // Who claims the same again has been heard.
-      shared.lookAt(seen.number, this.now(), seen.number === this.claimed ? shared.urgent : 0)
+      shared.lookAt(seen.number, asked, seen.number === this.claimed ? shared.urgent : 0)
       this.claimed = seen.number
       const settled = () => !shared.looking || shared.state.isShared(seen.number)
-      return settled() ? Effect.void : this.within(secondOpinion, settled)
-    }).pipe(
-      Effect.tap(() => {
+      return Effect.map(settled() ? Effect.void : this.within(secondOpinion, settled), () => {
         // It may have shown more since.
-        this.show({ ...seen, kind: "block" }, true)
-        return Effect.void
+        shared.observe(this.tracker, { ...seen, kind: "block" }, this.now(), true, true, asked)
       })
-    )
+    })
   }
 
   private show(seen: Evidence, told: boolean) {

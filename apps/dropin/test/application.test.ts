@@ -1,0 +1,98 @@
+// One file for both adapters, so that the contracts are compiled once.
+import { assert, describe, it } from "@effect/vitest"
+import { HawserProvider } from "@hawser/ethers"
+import { Anvil, type FaultyNode } from "@hawser/testkit"
+import { hawser } from "@hawser/viem"
+import { Effect } from "effect"
+import { type JsonRpcApiProvider, JsonRpcProvider } from "ethers"
+import { http, type Transport } from "viem"
+import { compile } from "../src/contracts.ts"
+import * as Ethers from "../src/ethers.ts"
+import { play, type Played } from "../src/steps.ts"
+import * as Viem from "../src/viem.ts"
+import { chain, gateway, nodes, same, shared, weather } from "./nodes.ts"
+
+const contracts = compile()
+
+/** Plays a program once over a bare client, and over Hawser in every weather. */
+const compared = (
+  bareOver: (node: string, gateway: string) => Effect.Effect<ReadonlyArray<Played>>,
+  hawserOver: (nodes: ReadonlyArray<string>, gateway: string) => Effect.Effect<ReadonlyArray<Played>>,
+  plain?: (played: unknown) => unknown
+) => {
+  const bare = shared(
+    Effect.gen(function* () {
+      const url = yield* gateway
+      return { url, played: yield* bareOver((yield* chain).url, url) }
+    })
+  )
+
+  it("meets errors of many kinds", () => {
+    assert.isAbove(bare().played.filter(({ error }) => error !== undefined).length, 15)
+  })
+
+  for (const [name, scenarios] of Object.entries(weather)) {
+    it.live(`sees over Hawser what it sees over a bare client: ${name}`, () =>
+      Effect.gen(function* () {
+        const { played, url } = bare()
+        const urls = (yield* nodes(scenarios)).map((node: FaultyNode.FaultyNode) => node.url)
+        const ours = yield* hawserOver(urls, url)
+        for (const [i, step] of played.entries()) same(name, ours[i]!, step, plain)
+      })
+    )
+  }
+}
+
+describe.skipIf(Anvil.binary === undefined)("a viem application", () => {
+  const program = (transport: Transport, url: string) =>
+    Effect.promise(() => play(Viem.steps(transport, contracts, url), Viem.told))
+  compared(
+    (node, url) => program(http(node, { retryCount: 0 }), url),
+    (urls, url) => program(hawser(urls), url)
+  )
+})
+
+/** ethers' own provider leaves rejections unhandled if it is destroyed while it asks. This one can be waited for. */
+class Bare extends JsonRpcProvider {
+  private readonly asked = new Set<Promise<unknown>>()
+
+  override send(method: string, params: Array<unknown>): Promise<unknown> {
+    const answer = super.send(method, params)
+    const asked: Promise<unknown> = answer.catch(() => {}).finally(() => this.asked.delete(asked))
+    this.asked.add(asked)
+    return answer
+  }
+
+  async drained(): Promise<void> {
+    await this.removeAllListeners()
+    while (this.asked.size > 0) {
+      await Promise.all(this.asked)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+describe.skipIf(Anvil.binary === undefined)("an ethers application", () => {
+  const program = <P extends JsonRpcApiProvider>(make: () => P, url: string, end: (provider: P) => Promise<void>) =>
+    Effect.acquireUseRelease(
+      Effect.sync(make),
+      (provider) => Effect.promise(() => play(Ethers.steps(provider, contracts, url), Ethers.told)),
+      (provider) => Effect.promise(() => end(provider).then(() => provider.destroy()))
+    )
+  const options = { staticNetwork: true, pollingInterval: 20, cacheTimeout: -1, batchStallTime: 0 }
+  compared(
+    (node, url) =>
+      program(
+        () => new Bare(node, Ethers.network(), options),
+        url,
+        (provider) => provider.drained()
+      ),
+    (urls, url) =>
+      program(
+        () => new HawserProvider(urls, Ethers.network(), { pollingInterval: 20 }),
+        url,
+        () => Promise.resolve()
+      ),
+    Ethers.plain
+  )
+})
