@@ -44,7 +44,7 @@ const commands = fc.array(
     key: fc.constantFrom("a", "b", "c", "d"),
     tags: fc.uniqueArray(fc.constantFrom("x", "y", "z"))
   }),
-  { maxLength: 80 }
+  { maxLength: 80, size: "max" }
 )
 
 const differs = (make: () => Entries) =>
@@ -169,5 +169,73 @@ describe("entries", () => {
     assert.isUndefined(entries.find("a", 107))
     entries.put("b", write(1, { fresh: 10 }, 100, { writtenAt: 90 }), 100)
     assert.strictEqual(entries.size, 1)
+  })
+
+  it("CA10: one that is too heavy evicts nobody; one that takes all the room is kept", () => {
+    const entries = new Entries({ entries: 10, weight: 100 })
+    entries.put("a", write(1, { fresh: 10 }, 0, { weight: 10 }), 0)
+    entries.put("b", write(2, { fresh: 10 }, 0, { weight: 101 }), 0)
+    assert.isDefined(entries.find("a", 0))
+    assert.strictEqual(entries.evictions, 0)
+    entries.put("c", write(3, { fresh: 10 }, 0, { weight: 100 }), 0)
+    assert.isDefined(entries.find("c", 0))
+  })
+
+  it("CA11: one that was read outlives those that were not", () => {
+    const entries = new Entries({ entries: 3, weight: Infinity })
+    for (const key of ["a", "b", "c"]) entries.put(key, write(key, { fresh: Infinity }, 0), 0)
+    entries.read(entries.find("a", 0)!)
+    for (const key of ["d", "e"]) entries.put(key, write(key, { fresh: Infinity }, 0), 0)
+    assert.isDefined(entries.find("a", 0))
+    assert.strictEqual(entries.evictions, 2)
+  })
+
+  it("one that has expired and must make room is no eviction", () => {
+    const evicted: Array<string> = []
+    const entries = new Entries({ entries: 4, weight: Infinity }, 1, (key) => evicted.push(key))
+    entries.put("a", write("a", { fresh: 10 }, 0), 0)
+    for (const key of ["b", "c", "d"]) entries.put(key, write(key, { fresh: Infinity }, 0), 0)
+    // The sweep passes by the first two, so that it is the order that finds the oldest expired.
+    entries.put("b", write("b", { fresh: Infinity }, 5), 5)
+    entries.put("e", write("e", { fresh: Infinity }, 10), 10)
+    assert.strictEqual(entries.size, 4)
+    assert.deepStrictEqual(evicted, [])
+    assert.strictEqual(entries.evictions, 0)
+  })
+
+  it("one that is written anew after its end stays the same entry, and leaves when it ends", () => {
+    const entries = new Entries(roomy)
+    entries.put("a", write(1, { fresh: 10 }, 0), 0)
+    const before = entries.find("a", 0)
+    entries.put("a", write(2, { fresh: 10 }, 10), 10)
+    assert.strictEqual(entries.find("a", 10), before)
+    entries.put("b", write(3, { fresh: 10 }, 20), 20)
+    entries.put("c", write(4, { fresh: 10 }, 20), 20)
+    assert.strictEqual(entries.size, 2)
+  })
+
+  it("a write looks at no more than two others", () => {
+    const entries = new Entries(roomy)
+    for (let i = 0; i < 100; i++) entries.put(`${i}`, write(i, { fresh: 10 }, 0), 0)
+    for (let i = 1; i <= 10; i++) {
+      entries.put("new", write(i, { fresh: 10 }, 20), 20)
+      assert.isAtLeast(entries.size, 101 - 2 * i)
+    }
+  })
+
+  it("CA6: a tag drops what bears it now, not what once did, and is forgotten with the last", () => {
+    const entries = new Entries(roomy)
+    const tagged = (tags: ReadonlyArray<string>) => write(1, { fresh: 10 }, 0, { tags })
+    entries.put("a", tagged(["x", "y"]), 0)
+    entries.put("b", tagged(["x"]), 0)
+    entries.put("a", tagged(["y"]), 0)
+    entries.delete("b")
+    entries.put("b", tagged([]), 0)
+    entries.deleteTag("x")
+    assert.isDefined(entries.find("a", 0))
+    assert.isDefined(entries.find("b", 0))
+    entries.deleteTag("y")
+    assert.isUndefined(entries.find("a", 0))
+    assert.strictEqual((entries as unknown as { tagged: Map<string, unknown> }).tagged.size, 0)
   })
 })

@@ -120,7 +120,7 @@ const commands = fc.array(
     key: fc.integer({ min: 0, max: 30 }).map((n) => `key ${n}`),
     weight: fc.integer({ min: 0, max: 40 })
   }),
-  { maxLength: 200 }
+  { maxLength: 200, size: "max" }
 )
 
 /** Runs the commands on both and says where they part. */

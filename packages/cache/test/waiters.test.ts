@@ -12,7 +12,7 @@ const commands = fc.array(
     { weight: 10, arbitrary: fc.record({ remove: fc.nat({ max: 30 }) }) },
     { weight: 1, arbitrary: fc.constant({ drain: true }) }
   ),
-  { maxLength: 100 }
+  { maxLength: 100, size: "max" }
 )
 
 const differs = (make: () => Waiters<Named>) =>

@@ -88,6 +88,8 @@ export class Call {
   tried: Array<object> | undefined = undefined
   /** The last failure of each upstream asked or left out, over all rounds. */
   failures: Map<string, unknown> | undefined = undefined
+  /** The call that does the work of this one, for others as well. */
+  worker: Call | undefined = undefined
   /** One attempt is paid for and not yet used: a layer above started it. */
   prepaid = false
   readonly recorder: Recorder | undefined
@@ -180,6 +182,24 @@ export const fail = (call: Call, upstream: string, error: unknown): void => {
 /** One cause for each upstream asked or left out. */
 export const failures = <E = unknown>(call: Call): ReadonlyArray<Failure<E>> =>
   call.failures === undefined ? [] : Array.from(call.failures, ([upstream, error]) => ({ upstream, error: error as E }))
+
+/** An upstream was asked and has not answered yet. */
+export class Unanswered extends Data.TaggedError("Unanswered")<{ readonly upstream: string }> {
+  readonly [Outcome.TypeId] = Outcome.verdict({ counts: "neutral" })
+
+  override get message(): string {
+    return "has not answered yet"
+  }
+}
+
+/** Of those that this round has asked, the ones that have said nothing so far. */
+export const unanswered = (call: Call): ReadonlyArray<Failure<Unanswered>> => {
+  if (call.worker !== undefined) return unanswered(call.worker)
+  const names = (call.tried ?? []).map((asked) => (asked as { readonly name?: unknown }).name)
+  return names
+    .filter((name): name is string => typeof name === "string" && call.failures?.has(name) !== true)
+    .map((upstream) => ({ upstream, error: Outcome.stackless(() => new Unanswered({ upstream })) }))
+}
 
 /** Records a step of the call, if anybody will read it. */
 export const note = (call: Call, clock: Clock.Clock, step: () => DistributiveOmit<Step, "at">): void => {

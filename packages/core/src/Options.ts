@@ -12,12 +12,17 @@ export class InvalidOption extends Data.TaggedError("InvalidOption")<{
   readonly option: string
   /** What it takes. */
   readonly expected: string
-  readonly received: unknown
+  /** What was given, as far as it may be shown: what can hold a credential is not. */
+  readonly received: string
 }> {
   override get message(): string {
-    return `${this.option} takes ${this.expected}, got ${show(this.received)}`
+    return `${this.option} takes ${this.expected}, got ${this.received}`
   }
 }
+
+/** Makes the error of an option that cannot be used. */
+export const invalid = (option: string, expected: string, received: unknown): InvalidOption =>
+  new InvalidOption({ option, expected, received: show(received) })
 
 /** Stands for a received value that may hold a credential. */
 export const hidden: unique symbol = Symbol("hidden")
@@ -32,10 +37,14 @@ export const read = <const Readers extends Readonly<Record<string, Reader<unknow
   readers: Readers
 ): { readonly [K in keyof Readers]: ReturnType<Readers[K]> } => {
   const given = options ?? {}
-  if (typeof given !== "object" || Array.isArray(given)) return reject(owner, "a record of options", options)
+  if (typeof given !== "object" || Array.isArray(given)) return reject(owner, "a record of options", shielded(options))
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(readers, name)) {
-      reject(`${owner}.${name}`, `no value: the options are ${Object.keys(readers).join(", ")}`, given[name as never])
+      reject(
+        `${owner}.${name}`,
+        `no value: the options are ${Object.keys(readers).join(", ")}`,
+        shielded(given[name as never])
+      )
     }
   }
   const result: Record<string, unknown> = {}
@@ -45,7 +54,7 @@ export const read = <const Readers extends Readonly<Record<string, Reader<unknow
 
 /** Throws {@link InvalidOption}. */
 export const reject = (option: string, expected: string, received: unknown): never => {
-  throw new InvalidOption({ option, expected, received })
+  throw invalid(option, expected, received)
 }
 
 /** Makes readers: with `default: undefined` an option may be left out, with another default it has that value then. */
@@ -146,10 +155,14 @@ const within = ({ max, min }: Interval): string => {
   return min === undefined ? `of at most ${max}` : `from ${min} to ${max}`
 }
 
+/** A text in a place where none belongs may be anything, a key for instance. */
+const shielded = (value: unknown): unknown => (typeof value === "string" ? hidden : value)
+
 // Long or nested values are cut: an error message is not the place for a whole configuration.
 const show = (value: unknown): string => {
   if (value === hidden) return "something else (not shown, it may hold a key)"
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === "string")
+    return value.length > 40 || value.includes("://") ? show(hidden) : JSON.stringify(value)
   if (typeof value === "number" || typeof value === "boolean" || value == null) return String(value)
   if (typeof value === "bigint") return `${value}n`
   return Array.isArray(value) ? "a list" : typeof value === "object" ? "a record" : `a ${typeof value}`

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Options } from "@hawser/core"
 import { Duration } from "effect"
+import { inspect } from "node:util"
 
 const readers = {
   failures: Options.integer({ min: 1, default: 10 }),
@@ -43,6 +44,25 @@ describe("read", () => {
     assert.strictEqual(read.openFor, 120_000)
     assert.strictEqual(read.limit, Infinity)
     assert.strictEqual(read.failures, 10)
+  })
+
+  it("shows nothing that may be a key, neither in the message nor beside it", () => {
+    for (const options of [
+      "https://x/S3CRET",
+      { apiKey: "S3CRET" },
+      { failures: "https://x/S3CRET" },
+      { failures: "S3CRET".repeat(10) },
+      { failures: ["S3CRET"] },
+      { failures: { key: "S3CRET" } }
+    ]) {
+      try {
+        Options.read("Breaker", options, readers)
+        assert.fail("taken")
+      } catch (error) {
+        assert.instanceOf(error, Options.InvalidOption)
+        assert.notMatch(inspect(error, { depth: 10 }), /S3CRET/)
+      }
+    }
   })
 
   it("names the option and what it takes", () => {

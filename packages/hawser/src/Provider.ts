@@ -95,9 +95,9 @@ class Running implements Provider {
   }
 
   readonly request: Provider["request"] = ({ method, params }, options) => {
-    if (typeof method !== "string") return Promise.reject(invalid("request.method", "a string", method))
+    if (typeof method !== "string") return Promise.reject(Read.invalid("request.method", "a string", method))
     if (params !== undefined && !Array.isArray(params)) {
-      return Promise.reject(invalid("request.params", "a list", params))
+      return Promise.reject(Read.invalid("request.params", "a list", params))
     }
     const request = JsonRpc.makeRequest(method, params)
     return this.run((client) => client.request(request), options?.signal)
@@ -198,6 +198,3 @@ export const isProvider = (source: unknown): source is Provider => source instan
 
 const isService = (source: Source): source is JsonRpc.Service<unknown> =>
   typeof source === "object" && source !== null && "request" in source && typeof source.request === "function"
-
-const invalid = (option: string, expected: string, received: unknown): Read.InvalidOption =>
-  new Read.InvalidOption({ option, expected, received })

@@ -257,7 +257,7 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
   const settings = readOptions(rest)
   const quorum = given === undefined ? undefined : readQuorum(given)
   if (upstreams.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", upstreams)
-  const specs = upstreams.map((given: Upstream) => readMember("upstream" in given ? given : { upstream: given }))
+  const specs = upstreams.map((given: Upstream, i) => readMember(memberOf(given, i)))
   return Layer.effect(JsonRpc.client<any>())(
     Effect.gen(function* () {
       const members = yield* Effect.forEach(specs, ({ capacity, tier, upstream, weight }) =>
@@ -265,7 +265,7 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
           const service = Context.get(context, JsonRpc.upstream<any>())
           return { name: service.name, upstream: service, tier, weight, capacity }
         })
-      )
+      ).pipe(Effect.map(apart))
       const observer = yield* JsonRpc.Observer
       const sink = Events.into(observer, (event: Event) => ({ layer: "pool", upstream: "", ...event }))
       const pool = yield* build(members, settings, sink)
@@ -295,6 +295,23 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
       }
     })
   ) as never
+}
+
+/** Two of one name, as two keys at one host are, become `name` and `name#2`: each has a cause of its own. */
+const apart = <U>(specs: ReadonlyArray<Spec<U>>): ReadonlyArray<Spec<U>> => {
+  const taken = new Map<string, number>()
+  return specs.map((spec) => {
+    const count = (taken.get(spec.name) ?? 0) + 1
+    taken.set(spec.name, count)
+    return count === 1 ? spec : { ...spec, name: `${spec.name}#${count}` }
+  })
+}
+
+const memberOf = (given: Upstream, i: number): { readonly upstream: UpstreamLayer } => {
+  if (Layer.isLayer(given)) return { upstream: given }
+  return typeof given === "object" && given !== null
+    ? (given as { readonly upstream: UpstreamLayer })
+    : Read.reject(`UpstreamPool.upstreams[${i}]`, "a layer of an upstream, or a record with one", Read.hidden)
 }
 
 const readQuorum = (given: LayerQuorum) => {

@@ -939,6 +939,26 @@ describe("layer", () => {
     )
   )
 
+  it.effect("two upstreams of one name are told apart", () =>
+    Effect.gen(function* () {
+      const down = () => upstream("host", Effect.fail(new Down({ upstream: "host" })))
+      const error: Call.NoAnswer = yield* Effect.flip(
+        Effect.provide(request("eth_call"), UpstreamPool.layer([down(), down()]))
+      )
+      assert.sameMembers(
+        error.causes.map(({ upstream }) => upstream),
+        ["host", "host#2"]
+      )
+    })
+  )
+
+  it("what is no upstream is refused at once, and not shown", () => {
+    assert.throws(
+      () => UpstreamPool.layer(["https://x/S3CRET"] as never),
+      "UpstreamPool.upstreams[0] takes a layer of an upstream, or a record with one, got something else"
+    )
+  })
+
   describe("quorum", () => {
     const counted = (answers: ReadonlyArray<string>) => {
       const asked = answers.map(() => 0)

@@ -102,7 +102,7 @@ class Timer {
   private late(call: Call.Call, limit: number): Call.DeadlineExceeded {
     this.exceeded++
     if (this.events.active) this.events.emit({ type: "exceeded", limit })
-    const causes = Call.failures(call)
+    const causes = [...Call.failures(call), ...Call.unanswered(call)]
     return Outcome.stackless(() => new Call.DeadlineExceeded({ limit: Duration.millis(limit), causes }))
   }
 }

@@ -117,6 +117,7 @@ class FlightCall extends Call.Call {
   welcome(member: Member): void {
     this.follow()
     if (member.call === undefined) return
+    member.call.worker = this
     for (const [upstream, error] of this.failures) Call.fail(member.call, upstream, error)
     if (member.call.recorder !== undefined) this.recorder ??= new Relay(this.waiters)
   }

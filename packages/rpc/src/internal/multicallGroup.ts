@@ -37,6 +37,7 @@ export class Group<E> {
     const call = new Call.Call(recorded ? new Relay(members) : undefined)
     call.deadline = deadline
     call.failures = new Failures(members)
+    for (const member of members) if (member.call !== undefined) member.call.worker = call
     return call
   }
 }

@@ -42,6 +42,11 @@ export class Looker {
     this.ended = ended
   }
 
+  /** It was asked for its head no longer ago than that, and may answer any moment. */
+  isAsked(since: number): boolean {
+    return this.busy && this.lookedAt > since
+  }
+
   /** Asks for the head, unless it was asked for within `every` milliseconds. */
   look(now: number, every: number): void {
     if (this.busy || now - this.lookedAt < every) return

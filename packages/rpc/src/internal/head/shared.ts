@@ -67,8 +67,9 @@ export class Shared implements Heads {
     for (const [tracker, looker] of this.lookers) if (tracker.height < needed) looker.look(now, every)
   }
 
-  get looking(): boolean {
-    for (const looker of this.lookers.values()) if (looker.busy) return true
+  /** Whether somebody who was asked after that time has yet to answer. */
+  isLooking(since: number): boolean {
+    for (const looker of this.lookers.values()) if (looker.isAsked(since)) return true
     return false
   }
 

@@ -339,7 +339,8 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
       // Who claims the same again has been heard.
       shared.lookAt(seen.number, asked, seen.number === this.claimed ? shared.urgent : 0)
       this.claimed = seen.number
-      const settled = () => !shared.looking || shared.state.isShared(seen.number)
+      // Who has hung that long already will not answer now.
+      const settled = () => !shared.isLooking(asked - secondOpinion) || shared.state.isShared(seen.number)
       return Effect.map(settled() ? Effect.void : this.within(secondOpinion, settled), () => {
         // It may have shown more since.
         shared.observe(this.tracker, { ...seen, kind: "block" }, this.now(), true, true, asked)
