@@ -22,7 +22,10 @@ describe("the trip rules", () => {
       minimumCalls: fc.integer({ min: 1, max: 6 }),
       window: fc.constantFrom({ calls: 7 }, { millis: 8 })
     })
-    const outcomes = fc.array(fc.constantFrom<Outcome.Outcome>("success", "failure", "neutral"), { maxLength: 30 })
+    const outcomes = fc.array(fc.constantFrom<Outcome.Outcome>("success", "failure", "neutral"), {
+      maxLength: 30,
+      size: "max"
+    })
     fc.assert(
       fc.property(rules, outcomes, (rules, outcomes) => {
         const first = firstOpening(machineOf(rules), outcomes)
@@ -37,7 +40,9 @@ describe("the trip rules", () => {
 
   it("CB8: a share means nothing before the window holds the minimum, and nothing without a failure", () => {
     assert.strictEqual(firstOpening(machineOf({ rate: 0.5, minimumCalls: 5 }), Array(9).fill("failure")), 4)
-    assert.strictEqual(firstOpening(machineOf({ rate: 1e-9 }), Array(50).fill("success")), -1)
+    for (const rate of [1e-9, 0]) {
+      assert.strictEqual(firstOpening(machineOf({ rate }), Array(50).fill("success")), -1)
+    }
   })
 
   it("the call that fills the minimum may be a success", () => {

@@ -65,6 +65,41 @@ describe("a snapshot", () => {
     assert.strictEqual(Snapshot.inspect(recovering, 300).share, 1)
   })
 
+  it("holds the probes that have succeeded, and how far a recovery has come", () => {
+    const options = { consecutive: 1, base: 100, probes: 3, successes: 3, recovery: 1_000 }
+    const m = machineOf(options)
+    Machine.settle(m, admitted(m, 0), "failure", 0)
+    for (const now of [100, 110]) Machine.settle(m, admitted(m, now), "success", now)
+    const half = saved(m, 120)
+    assert.deepStrictEqual([half.state, half.successes], ["half-open", 2])
+    const copy = machineOf(options)
+    Snapshot.load(copy, half, 0)
+    Machine.settle(copy, admitted(copy, 0), "success", 0)
+    assert.strictEqual(copy.epoch.state, "closed")
+    const recovering = saved(copy, 400)
+    assert.deepStrictEqual([recovering.state, recovering.remaining], ["closed", 600])
+    const other = machineOf(options)
+    Snapshot.load(other, recovering, 0)
+    assert.closeTo(Snapshot.inspect(other, 0).share, 0.4, 1e-9)
+  })
+
+  it("is taken over with a rule for slow calls or without one, whoever made it", () => {
+    const slowRate = Infinity
+    const [plain, slow] = [machineOf({ slowAfter: Infinity }), machineOf({ slowAfter: 10, slowRate })]
+    for (const m of [plain, slow]) {
+      Machine.settle(m, admitted(m, 0), "success", 50)
+    }
+    assert.isNull(saved(plain, 50).slow)
+    for (const from of [plain, slow]) {
+      for (const slowAfter of [10, Infinity]) {
+        const copy = machineOf({ slowAfter, slowRate })
+        Snapshot.load(copy, saved(from, 50), 0)
+        assert.strictEqual(Snapshot.inspect(copy, 0).total, 1)
+        assert.strictEqual(Snapshot.inspect(copy, 0).slowRate, from === slow && slowAfter === 10 ? 1 : 0)
+      }
+    }
+  })
+
   it("is told from other data", () => {
     const snapshot = Snapshot.save(machineOf({ slowAfter: 1, window: { millis: 10 } }), 0)
     assert.isTrue(Snapshot.isSnapshot(snapshot))
@@ -77,6 +112,11 @@ describe("a snapshot", () => {
       { ...snapshot, remaining: -1 },
       { ...snapshot, failures: undefined },
       { ...snapshot, failures: { calls: 3 } },
+      { ...snapshot, slow: { ...snapshot.slow, width: null } },
+      { ...snapshot, slow: { ...snapshot.slow, elapsed: -1 } },
+      { ...snapshot, slow: { ...snapshot.slow, totals: { length: 10 } } },
+      { ...snapshot, slow: { ...snapshot.slow, bads: "0".repeat(10) } },
+      { ...snapshot, slow: { ...snapshot.slow, bads: Array(10).fill(0).with(9, -1) } },
       { ...snapshot, slow: { ...snapshot.slow, totals: [1] } },
       { ...snapshot, slow: { ...snapshot.slow, bads: Array(10).fill("0") } }
     ]

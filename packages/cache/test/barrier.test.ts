@@ -38,4 +38,14 @@ describe("the barrier", () => {
     assert.isFalse(barrier.passes("z", [], 13, 100))
     assert.isTrue(barrier.passes("z", [], 14, 100))
   })
+
+  it("needs to remember no name once everything was invalidated", () => {
+    for (const raise of ["raiseKey", "raiseTag"] as const) {
+      const barrier = new Barrier(2)
+      for (const name of ["a", "b"]) barrier[raise](name, 10)
+      barrier.raiseAll(11)
+      barrier[raise]("c", 20)
+      assert.isTrue(barrier.passes("z", [], 15, 100), raise)
+    }
+  })
 })

@@ -189,11 +189,17 @@ describe("the order", () => {
     }
   })
 
+  it("remembers no more than three reads, so that giving up an entry takes few rounds", () => {
+    const resident = new Resident(1)
+    for (let i = 0; i < 10; i++) touch(resident)
+    assert.strictEqual(resident.hits, 3)
+  })
+
   it("gives up what has expired, however often it was read", () => {
     const { entries, has, put } = cache({ entries: 3, weight: Infinity })
     for (const key of ["a", "b", "c"]) put(key)
     for (const key of ["a", "b", "c", "b", "b"]) has(key)
-    entries.get("b")!.until = 5
+    entries.get("b")!.until = 10
     put("d", 0, 10)
     assert.sameMembers([...entries.keys()], ["a", "c", "d"])
   })

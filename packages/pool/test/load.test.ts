@@ -13,7 +13,7 @@ const command = fc.oneof(
 describe("Load", () => {
   it("LB7: latency is a peak average, the cost is monotone in requests under way, never NaN, never negative", () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 60, size: "max" }), (commands) => {
         const load = new Load(settings)
         let now = 0
         for (const { elapsed, kind } of commands) {
@@ -39,19 +39,23 @@ describe("Load", () => {
 
   it("LB7: adding a constant to all times changes nothing", () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 40 }), fc.integer({ min: 0, max: 1e9 }), (commands, shift) => {
-        const a = new Load(settings)
-        const b = new Load(settings)
-        let now = 0
-        for (const { elapsed, kind } of commands) {
-          if (kind === "advance") now += Math.max(0, elapsed)
-          else if (kind === "success" || kind === "failure" || kind === "waited") {
-            a[kind](elapsed, now)
-            b[kind](elapsed, now + shift)
+      fc.property(
+        fc.array(command, { maxLength: 40, size: "max" }),
+        fc.integer({ min: 0, max: 1e9 }),
+        (commands, shift) => {
+          const a = new Load(settings)
+          const b = new Load(settings)
+          let now = 0
+          for (const { elapsed, kind } of commands) {
+            if (kind === "advance") now += Math.max(0, elapsed)
+            else if (kind === "success" || kind === "failure" || kind === "waited") {
+              a[kind](elapsed, now)
+              b[kind](elapsed, now + shift)
+            }
+            assert.closeTo(a.cost(now), b.cost(now + shift), 1e-6)
           }
-          assert.closeTo(a.cost(now), b.cost(now + shift), 1e-6)
         }
-      })
+      )
     )
   })
 
@@ -104,5 +108,36 @@ describe("Load", () => {
     assert.strictEqual(load.cost(0), 0)
     load.inflight = 1
     assert.isAtLeast(load.cost(0), settings.penalty)
+  })
+
+  it("a faster answer pulls the estimate down by the time that has passed", () => {
+    const load = new Load(settings)
+    load.success(100, 0)
+    load.success(50, 5_000)
+    assert.closeTo(load.latency, 50 + 50 * Math.exp(-0.5), 1e-9)
+  })
+
+  it("the cost falls while nobody asks, and a clock that steps back makes nothing older", () => {
+    const load = new Load(settings)
+    load.success(100, 10_000)
+    assert.strictEqual(load.cost(10_000), 100)
+    assert.closeTo(load.cost(20_000), 100 / Math.E, 1e-9)
+    load.success(100, 0)
+    assert.strictEqual(load.cost(0), 100)
+    assert.strictEqual(load.cost(10_000), 100)
+  })
+
+  it("a success before the rest is over forgives nothing, one after it all", () => {
+    const fallen = () => {
+      const load = new Load(settings)
+      for (let i = 0; i < 100; i++) load.failure(50, 0)
+      return load
+    }
+    const early = fallen()
+    early.success(50, 4_999)
+    assert.isAbove(early.cost(4_999), settings.penalty / 2)
+    const rested = fallen()
+    rested.success(50, 5_000)
+    assert.closeTo(rested.cost(5_000), 50, 1e-9)
   })
 })

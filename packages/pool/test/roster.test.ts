@@ -115,6 +115,24 @@ describe("pick", () => {
     assert.isBelow(chi, 18.47)
   })
 
+  it("LB3: nor among those whom others' refusals leave", () => {
+    const roster = rosterOf([{}, {}, {}])
+    roster.members.forEach((member, i) => member.load.success(10 * (i + 1), 0))
+    refuse(roster.members[0]!)
+    assert.deepStrictEqual(Array.from(tally(roster, 100, seeded(9)).keys()), ["1"])
+  })
+
+  it("LB4: every pair is equally likely (chi-square within the 99.9 % band, 2 degrees of freedom)", () => {
+    const roster = rosterOf([{}, {}, {}, {}])
+    roster.members.forEach((member, i) => member.load.success(10 * (4 - i), 0))
+    const picks = tally(roster, 12_000, seeded(13))
+    // Of six pairs the cheapest is in three, the next in two without it, the third in one, the dearest never wins.
+    const shares = [0, 2_000, 4_000, 6_000]
+    assert.isUndefined(picks.get("0"))
+    const chi = shares.slice(1).reduce((sum, share, i) => sum + (picks.get(`${i + 1}`)! - share) ** 2 / share, 0)
+    assert.isBelow(chi, 13.82)
+  })
+
   it("LB16: what is untried is taken before anything, in its tier before the next", () => {
     fc.assert(
       fc.property(
@@ -254,6 +272,34 @@ describe("tiers", () => {
     assert.isUndefined(picks.get("0"))
   })
 
+  it("only a first request is sent on to the next tier; another one stays where there is somebody untried", () => {
+    const roster = troubled([
+      [2, 1],
+      [1, 0]
+    ])
+    const [sick] = roster.members
+    const random = seeded(17)
+    const names = (tried: Array<object>) =>
+      new Set(Array.from({ length: 200 }, () => roster.pick(tried, 0, random)!.name))
+    assert.sameMembers(Array.from(names([])), ["1", "2"])
+    assert.deepStrictEqual(Array.from(names([sick!])), ["1"])
+  })
+
+  it("one who is sent on to a tier where nobody may be asked goes to who has room before it", () => {
+    const roster = rosterOf([{}, { capacity: 1 }, {}, { tier: 1 }])
+    const [sick, full, free] = roster.members
+    refuse(sick!)
+    full!.load.success(1, 0)
+    full!.load.inflight = 1
+    free!.load.success(1_000, 0)
+    // The first draw is that of the tier.
+    assert.strictEqual(roster.pick(undefined, 0, () => 0.99)!.name, "3")
+    assert.strictEqual(
+      roster.pick(undefined, 0, () => 0.99, ["3"]),
+      free
+    )
+  })
+
   it("a hedge stays within its tier", () => {
     const roster = rosterOf([{ tier: 0 }, { tier: 0 }, { tier: 1 }])
     const [own, other] = roster.members
@@ -261,6 +307,12 @@ describe("tiers", () => {
     assert.isUndefined(roster.pickBeside([own!, other!], 0, seeded(1)))
     refuse(other!)
     assert.isUndefined(roster.pickBeside([own!], 0, seeded(1)))
+    // Beside nobody it is like any other.
+    for (const tried of [undefined, []])
+      assert.strictEqual(
+        roster.pickBeside(tried, 0, () => 0),
+        own
+      )
   })
 })
 
@@ -269,7 +321,8 @@ describe("capacity", () => {
   const members = fc.array(some, { minLength: 1, maxLength: 6 })
   // To ask, to end what was asked first or last, to refuse or take again.
   const commands = fc.array(fc.tuple(fc.constantFrom("ask", "ask", "ask", "end", "refuse"), fc.nat(99)), {
-    maxLength: 60
+    maxLength: 60,
+    size: "max"
   })
   const balances = fc.constantFrom<Settings["balance"]>("latency", "weight")
 
@@ -322,7 +375,7 @@ describe("capacity", () => {
     fc.assert(
       fc.property(
         members,
-        fc.array(fc.tuple(fc.boolean(), fc.nat(99)), { maxLength: 80 }),
+        fc.array(fc.tuple(fc.boolean(), fc.nat(99)), { maxLength: 80, size: "max" }),
         fc.nat(),
         (specs, steps, seed) => {
           const random = seeded(seed + 1)
@@ -449,7 +502,7 @@ describe("ejection", () => {
       fc.property(
         fc.integer({ min: 1, max: 6 }),
         fc.double({ min: 0, max: 1, noNaN: true }),
-        fc.array(fc.tuple(fc.nat(5), fc.boolean(), fc.nat(5_000)), { maxLength: 300 }),
+        fc.array(fc.tuple(fc.nat(5), fc.boolean(), fc.nat(5_000)), { maxLength: 300, size: "max" }),
         (n, share, steps) => {
           const roster = rosterOf(
             Array.from({ length: n }, () => ({})),
@@ -502,6 +555,58 @@ describe("ejection", () => {
     assert.isFalse(ejection.failure(20_001))
   })
 
+  it("a share is of the last one to two intervals", () => {
+    const shares: Rules = { ...rules, consecutive: 1_000 }
+    const fail = (ejection: Ejection, times: number, now: number) => {
+      for (let i = 0; i < times; i++) assert.isFalse(ejection.failure(now))
+    }
+    // The interval before counts too, and the present one goes on.
+    const two = new Ejection(shares)
+    fail(two, 5, 5_000)
+    fail(two, 5, 12_000)
+    fail(two, 9, 13_000)
+    assert.isTrue(two.failure(19_000))
+    // What is older does not, whether it was good or bad.
+    const old = new Ejection(shares)
+    fail(old, 19, 1)
+    fail(old, 1, 40_000)
+    fail(old, 18, 40_001)
+    assert.isTrue(old.failure(40_002))
+    const mixed = new Ejection(shares)
+    for (let i = 0; i < 25; i++) mixed.success(10_000)
+    fail(mixed, 24, 20_000)
+    assert.isTrue(mixed.failure(20_000))
+  })
+
+  it("one that is out is not put aside again, and begins anew when it is back", () => {
+    const ejection = new Ejection(rules)
+    for (let i = 0; i < 4; i++) assert.isFalse(ejection.failure(0))
+    assert.isTrue(ejection.failure(0))
+    ejection.eject(0, 0)
+    assert.isTrue(ejection.isOut(rules.base - 1))
+    for (let i = 0; i < 10; i++) assert.isFalse(ejection.failure(1))
+    assert.isFalse(ejection.isOut(rules.base))
+    const shares = new Ejection({ ...rules, consecutive: 1_000 })
+    for (let i = 0; i < 20; i++) shares.failure(0)
+    shares.eject(0, 0)
+    for (let i = 0; i < 19; i++) assert.isFalse(shares.failure(rules.base))
+    assert.isTrue(shares.failure(rules.base))
+    // Also within the interval in which it was put aside.
+    const brief = new Ejection({ ...rules, consecutive: 1_000, base: 10 })
+    for (let i = 0; i < 19; i++) brief.failure(0)
+    brief.eject(0, 0)
+    for (let i = 0; i < 19; i++) assert.isFalse(brief.failure(10))
+    assert.isTrue(brief.failure(10))
+  })
+
+  it("only with rules, and says whether", () => {
+    const none = rosterOf([{}, {}, {}])
+    assert.isFalse(none.eject(none.members[0]!, 0, () => 0))
+    const some = rosterOf([{}, {}, {}], { ejection: { ...rules, share: 0.5 } })
+    assert.isTrue(some.eject(some.members[0]!, 0, () => 0))
+    assert.isFalse(some.eject(some.members[1]!, 0, () => 0))
+  })
+
   it("LB10: in panic everybody is asked but those who drain", () => {
     const roster = rosterOf([{}, {}, {}, {}], { ejection: { ...rules, share: 1 }, panic: 0.5 })
     const [a, b, c, d] = roster.members
@@ -532,8 +637,23 @@ describe("membership", () => {
   it("one whose upstream, tier or weight changed is new", () => {
     const roster = rosterOf([{}])
     const [before] = roster.members
-    roster.set([{ name: "0", upstream: "other", tier: 0, weight: 1, capacity: Infinity }], 0)
-    assert.notStrictEqual(roster.members[0], before)
+    const same = { name: "0", upstream: "0", tier: 0, weight: 1, capacity: Infinity }
+    roster.set([same], 0)
+    assert.strictEqual(roster.members[0], before)
+    for (const change of [{ upstream: "other" }, { tier: 1 }, { weight: 2 }]) {
+      const [before] = roster.members
+      roster.set([{ ...same, ...change }], 0)
+      assert.notStrictEqual(roster.members[0], before)
+    }
+  })
+
+  it("a scope stays with its upstream while others come and go", () => {
+    const roster = rosterOf([{}, {}])
+    const [first, second] = roster.members
+    roster.stick("scope", first!)
+    roster.set([first!, { name: "9", upstream: "9", tier: 0, weight: 1, capacity: Infinity }], 10)
+    assert.notInclude(roster.members, second!)
+    assert.strictEqual(roster.stuck("scope", undefined, 10), first)
   })
 
   it("scopes are forgotten, the longest unused first, before they fill the memory", () => {
@@ -541,5 +661,9 @@ describe("membership", () => {
     for (let i = 0; i < 10_001; i++) roster.stick(`${i}`, roster.members[0]!)
     assert.isUndefined(roster.stuck("0", undefined, 0))
     assert.isDefined(roster.stuck("1", undefined, 0))
+    roster.stick("1", roster.members[0]!)
+    roster.stick("10001", roster.members[0]!)
+    assert.isDefined(roster.stuck("1", undefined, 0))
+    assert.isUndefined(roster.stuck("2", undefined, 0))
   })
 })

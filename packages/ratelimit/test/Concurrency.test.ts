@@ -290,10 +290,11 @@ describe("in a pool", () => {
     Effect.gen(function* () {
       const limiter = yield* Concurrency.make({ limit: 1 })
       yield* start(limiter.execute(Effect.sleep("300 millis")))
+      yield* TestClock.adjust("100 millis")
       const fiber = yield* start(JsonRpc.explain(limiter.execute(Effect.void)))
-      yield* TestClock.adjust("300 millis")
+      yield* TestClock.adjust("200 millis")
       const { report } = yield* Fiber.join(fiber)
-      assert.deepStrictEqual(report.steps, [{ at: 0, step: "wait", for: 300, why: "concurrency limit" }])
+      assert.deepStrictEqual(report.steps, [{ at: 0, step: "wait", for: 200, why: "concurrency limit" }])
     })
   )
 })

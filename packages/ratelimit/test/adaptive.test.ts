@@ -197,6 +197,60 @@ describe("an adaptive limit", () => {
     )
   })
 
+  /** `n` answers at once, at the end of a window. */
+  const answers = (adaptive: Aimd, n: number, now: number, more: Partial<Ended> = {}) => {
+    for (let i = 0; i < n; i++) {
+      adaptive.sample("success", { number: i, elapsed: 10, inflight: 20, kind: "a", ...more }, i, now)
+    }
+  }
+
+  it("gradient learns nothing from a time that cannot be", () => {
+    for (const elapsed of [NaN, Infinity, -1, -1_000]) {
+      const [told, spared] = [new Gradient(options), new Gradient(options)]
+      answers(told, 5, 0, { elapsed })
+      for (const adaptive of [told, spared]) {
+        answers(adaptive, 1, 0)
+        answers(adaptive, 8, 1_000)
+        assert.strictEqual(adaptive.limit, 20)
+        answers(adaptive, 1, 1_000)
+      }
+      assert.isAbove(spared.limit, 20)
+      assert.strictEqual(told.limit, spared.limit, `${elapsed}`)
+    }
+  })
+
+  it("gradient turns when a window is over and ten have answered, some of them at once", () => {
+    const adaptive = new Gradient(options)
+    answers(adaptive, 1, 0, { elapsed: 0 })
+    answers(adaptive, 8, 1_000, { elapsed: 0 })
+    assert.strictEqual(adaptive.limit, 20)
+    answers(adaptive, 1, 1_000, { elapsed: 0 })
+    assert.isAbove(adaptive.limit, 20)
+  })
+
+  it("gradient goes on while one kind of request is not made", () => {
+    const adaptive = new Gradient(options)
+    for (const [kind, now] of [
+      ["a", 1_000],
+      ["b", 2_000],
+      ["b", 3_000]
+    ] as const) {
+      answers(adaptive, 1, now - 1_000, { kind })
+      const before = adaptive.limit
+      answers(adaptive, 9, now, { kind })
+      assert.isAbove(adaptive.limit, before, `${now}`)
+    }
+  })
+
+  it("gradient rises with half of it in use, and not with less", () => {
+    for (const inflight of [9, 10]) {
+      const adaptive = new Gradient(options)
+      answers(adaptive, 1, 0, { inflight })
+      answers(adaptive, 9, 1_000, { inflight })
+      assert.strictEqual(adaptive.limit > 20, inflight === 10)
+    }
+  })
+
   it("keeps no memory of kinds without end", () => {
     const adaptive = new Gradient(options)
     for (let i = 0; i < 10_000; i++) {
@@ -243,5 +297,13 @@ describe("permits", () => {
         assert.strictEqual(changes.at(-1) ?? 5, permits.limit)
       })
     )
+  })
+
+  it("without an adaptive limit nothing is learned", () => {
+    const permits = new Permits(1, undefined, () => assert.fail("it changed"))
+    assert.isTrue(permits.take())
+    permits.giveBack()
+    permits.learn("dropped", 1, 1, "", 0)
+    assert.strictEqual(permits.limit, 1)
   })
 })

@@ -212,6 +212,13 @@ describe("a rate", () => {
     assert.isTrue(isNear(gcra.wait(now, 1, 0), 0.001, 1e-4))
   })
 
+  it("what may pass waits for nothing, however long it might have passed already", () => {
+    const gcra = new Gcra({ limit: 10, window: 1000, burst: 2 }, 0)
+    for (const now of [0, 0.0015, 100, 5000]) {
+      for (const weight of [1, 2]) assert.strictEqual(gcra.wait(now, weight, 0), 0)
+    }
+  })
+
   it("what weighs more than the burst waits for a full bucket and overdraws it", () => {
     const limiter = meter({ rates: [{ limit: 10, window: 1000, burst: 2 }] })
     assert.isTrue(limiter.take(0, 5))
@@ -311,7 +318,40 @@ describe("several rates", () => {
   })
 })
 
+describe("of several rates", () => {
+  const rates = [
+    { limit: 10, window: 1000, burst: 10 },
+    { limit: 20, window: 5000, burst: 4 }
+  ]
+
+  it("what is left is what the tightest leaves", () => {
+    for (const given of [rates, rates.toReversed()]) {
+      const limiter = meter({ rates: given })
+      assert.strictEqual(limiter.available(0), 4)
+      limiter.take(0, 3)
+      assert.strictEqual(limiter.available(0), 1)
+    }
+    assert.isUndefined(meter().available(0))
+  })
+
+  it("the shortest window is the one in which they are lowered once", () => {
+    for (const given of [rates, rates.toReversed()]) {
+      const limiter = meter({ rates: given, learning: { decrease: 0.5, recover: 0, floor: 0.1 } })
+      for (const now of [0, 999, 1000]) limiter.lower(limiter.taken + 1, now)
+      assert.strictEqual(limiter.share, 0.25)
+    }
+  })
+})
+
 describe("what is given back", () => {
+  it("a weight of 0 gives back nothing", () => {
+    const limiter = meter({ rates: [{ limit: 10, window: 1000, burst: 5 }] })
+    limiter.take(0, 5)
+    limiter.take(0, 0)
+    limiter.undo(limiter.taken, 0)
+    assert.strictEqual(limiter.available(0), 0)
+  })
+
   it("RL1: the last take, as if it had not been; never an earlier one", () => {
     const undoing = fc.array(
       fc.record({ after: fc.nat(60), weight: fc.integer({ min: 1, max: 4 }), undo: fc.nat(4) }),
@@ -421,6 +461,18 @@ describe("a pause", () => {
     assert.deepStrictEqual(heard, [{ type: "paused", for: 500 }, { type: "resumed" }])
   })
 
+  it("that is called off is over at once, and told to be; one that was not there is not", () => {
+    const heard: Array<MeterEvent> = []
+    const limiter = meter({ heard })
+    limiter.pause(0, 0)
+    assert.deepStrictEqual(heard, [])
+    limiter.pause(500, 0)
+    limiter.pause(0, 10)
+    assert.deepStrictEqual(heard, [{ type: "paused", for: 500 }, { type: "resumed" }])
+    assert.isTrue(limiter.take(10, 1))
+    assert.lengthOf(heard, 2)
+  })
+
   it("of the same length comes out of an estimate once, whatever waits behind it", () => {
     const limiter = meter({ rates: [{ limit: 10, window: 1000, burst: 2 }] })
     limiter.take(0, 2)
@@ -457,6 +509,22 @@ describe("learning", () => {
     limiter.take(60_000, 1)
     assert.strictEqual(limiter.share, 1)
     assert.isTrue(heard.every(({ type }) => type === "rate"))
+  })
+
+  it("tells of each change, and of nothing at the floor", () => {
+    const heard: Array<MeterEvent> = []
+    const limiter = meter({ rates, learning: { decrease: 0.5, recover: 0, floor: 0.4 }, heard })
+    for (const now of [0, 1000, 2000, 3000]) limiter.lower(limiter.taken + 1, now)
+    assert.deepStrictEqual(heard, [
+      { type: "rate", share: 0.5 },
+      { type: "rate", share: 0.4 }
+    ])
+  })
+
+  it("without it nothing is lowered", () => {
+    const limiter = meter({ rates })
+    limiter.lower(1, 0)
+    assert.strictEqual(limiter.share, 1)
   })
 
   it("a request from before the last decrease lowers nothing", () => {

@@ -248,3 +248,22 @@ describe("Bucket", () => {
     assert.isTrue(bucket.withdraw(3000))
   })
 })
+
+describe("refunds", () => {
+  it("what was spent when the ring had just gone round is not given back for what stood in its place before", () => {
+    const bucket = new Bucket(0, 1, window)
+    assert.isTrue(bucket.withdraw(800))
+    // Eleven slices on: the place of 800, for the first time since.
+    assert.isTrue(bucket.withdraw(1_900))
+    bucket.refund(800)
+    assert.isFalse(bucket.withdraw(1_900))
+  })
+
+  it("give back no more than was taken", () => {
+    const bucket = new Bucket(0, 1, window)
+    assert.isTrue(bucket.withdraw(0))
+    bucket.refund(0)
+    bucket.refund(0)
+    assert.strictEqual(bucket.balance(0), 1_000)
+  })
+})

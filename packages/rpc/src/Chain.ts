@@ -188,7 +188,12 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
         // The check is one of the call's requests: one that has none left cannot ask for the others.
         if (!Call.spend(call)) return Effect.fail(this.unverified("no attempt is left"))
         this.waiting = waiting = new Set()
-        return this.ask
+        return Effect.tapError(this.ask, (error) =>
+          // It was not sent.
+          Effect.sync(() => {
+            if (Outcome.of(error).refused) Call.refund(call)
+          })
+        )
       }),
       (exit) => {
         if (waiting === undefined) return undefined

@@ -83,6 +83,29 @@ describe("a right upstream", () => {
     })
   )
 
+  it.effect("a check that is refused has cost no attempt", () =>
+    Effect.gen(function* () {
+      const upstream = new Upstream()
+      const service = yield* upstream.checked(1)
+      upstream.id = Effect.fail(
+        new JsonRpc.Rejected({
+          upstream: "a",
+          code: 0,
+          message: "refused",
+          data: undefined,
+          kind: "invalid",
+          [Outcome.TypeId]: Outcome.refusal()
+        })
+      )
+      const call = Object.assign(new Call.Call(), { attempts: 6 })
+      yield* Effect.flip(Effect.provideService(service.request(write), Call.Current, call))
+      assert.deepStrictEqual([call.attempts, call.sent], [6, 0])
+      upstream.id = Effect.fail(fault(false))
+      yield* Effect.flip(Effect.provideService(service.request(write), Call.Current, call))
+      assert.deepStrictEqual([call.attempts, call.sent], [5, 1])
+    })
+  )
+
   it.effect("a call that has no attempt left cannot ask for the others", () =>
     Effect.gen(function* () {
       const upstream = new Upstream()

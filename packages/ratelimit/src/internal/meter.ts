@@ -51,11 +51,6 @@ export class Meter {
     this.window = Math.min(...options.rates.map((rate) => rate.window))
   }
 
-  /** The most that passes at once. */
-  get capacity(): number {
-    return Math.min(...this.rates.map((rate) => rate.capacity))
-  }
-
   /** Takes `weight` from every rate, or nothing from any: false if it may not pass now. */
   take(now: number, weight: number): boolean {
     const time = this.time(now)

@@ -227,7 +227,11 @@ const rest: ReadonlyArray<Row> = [
   { kind: "unsupported", code: -32004 },
   { kind: "missing", code: [-32001, -32002, -39001, 4444], note: "EIP-1474 and execution-apis." },
   { kind: "invalid", code: [-32600, -32700] },
-  { kind: "invalid", code: [4001, 5000], note: "A user said no (EIP-1193, CAIP-25), and is not asked again elsewhere." },
+  {
+    kind: "invalid",
+    code: [4001, 5000],
+    note: "A user said no (EIP-1193, CAIP-25), and is not asked again elsewhere."
+  },
   { kind: "revert", code: -32015, method: runs, note: "Nethermind's halts, which have many names." },
   {
     kind: "transaction",
