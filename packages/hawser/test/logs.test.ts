@@ -7,7 +7,8 @@ import { Call, JsonRpc, Logs, Stack } from "hawser"
 /** The default stack. Time is virtual and sockets are not, so nothing may run out. */
 const build = (nodes: ReadonlyArray<FaultyNode.FaultyNode>, options?: Logs.Options, stack?: Partial<Stack.Options>) => {
   const upstreams = nodes.map(({ url }, i) => ({ url, name: `node${i}` }))
-  const patient = { deadline: false, timeout: false, hedge: false } as const
+  // The blocks of the logs are not those that the nodes tell of.
+  const patient = { deadline: false, timeout: false, hedge: false, head: false } as const
   return Effect.map(
     Layer.build(Stack.layer({ chainId: 1, upstreams, logs: options, ...patient, ...stack })),
     (context): JsonRpc.Service<Stack.Error> => Context.get(context, JsonRpc.client<Stack.Error>())
