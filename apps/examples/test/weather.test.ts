@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { hawser } from "@hawser/viem"
-import { Context, Effect, Exit, Layer, Random, type Scope } from "effect"
+import { Context, Data, Effect, Exit, Layer, Random, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { isError } from "ethers"
 import { Call, Http, JsonRpc, Stack, Write } from "hawser"
@@ -28,6 +28,9 @@ interface Client {
   /** The data of a revert; `undefined`: it is none. */
   readonly revert: (error: unknown) => unknown
 }
+
+/** Whatever a client's promise was rejected with. */
+class Rejection extends Data.TaggedError("Rejection")<{ readonly reason: unknown }> {}
 
 const to = "0x00000000000000000000000000000000000000aa"
 
@@ -115,7 +118,9 @@ const facing = (given: ReadonlyArray<FaultyNode.Options>) =>
     /** What a promise comes to, its rejection included. */
     const run = <A>(promise: () => Promise<A>) =>
       Effect.gen(function* () {
-        const fiber = yield* Effect.forkChild(Effect.tryPromise({ try: promise, catch: (error) => error }))
+        const fiber = yield* Effect.forkChild(
+          Effect.tryPromise({ try: promise, catch: (reason) => new Rejection({ reason }) })
+        )
         yield* quiet
         for (let exit = fiber.pollUnsafe(); ; exit = fiber.pollUnsafe()) {
           if (exit !== undefined) return exit
@@ -128,7 +133,7 @@ const facing = (given: ReadonlyArray<FaultyNode.Options>) =>
     const error = (promise: () => Promise<unknown>) =>
       Effect.map(run(promise), (exit) => {
         const reason = Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined
-        return reason?._tag === "Fail" ? reason.error : assert.fail("did not reject")
+        return reason?._tag === "Fail" ? reason.error.reason : assert.fail("did not reject")
       })
     return { nodes, rpc, value, error }
   })
