@@ -247,4 +247,23 @@ describe("an upstream that was never heard", () => {
       })
     )
   }
+
+  it.effect("is asked for its head again at once after a failure, when it is needed", () =>
+    Effect.gen(function* () {
+      const { ask, cost, nodes } = yield* facing([{}, {}], { known: 0 })
+      yield* cost(ask("eth_blockNumber"))
+      const heard = nodes.find((node) => node.count() > 0)!
+      const other = nodes.find((node) => node !== heard)!
+      yield* other.play(Scenario.status(503))
+      yield* heard.play(Scenario.first(1, Scenario.status(503)))
+      yield* cost(ask("eth_getBalance", `0x${"b".repeat(40)}`, "latest"))
+      assert.isAbove(other.count(), 0)
+      yield* other.play(Scenario.healthy)
+      yield* heard.play(Scenario.status(503))
+      const read = yield* cost(ask("eth_getBalance", `0x${"a".repeat(40)}`, "latest"))
+      assert.isTrue(Exit.isSuccess(read.exit))
+      // It is not left out until it would be looked at anyway.
+      assert.isAtMost(read.time, 100)
+    })
+  )
 })

@@ -43,7 +43,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
     name: "a fifth fails",
     about: "of all requests, on all nodes",
     nodes: () => [0, 1, 2].map(() => always({ fails: 0.2 })),
-    answered: 0.999,
+    // All six attempts of 6 in 100,000 calls fail, and those that share an answer share its failure.
+    answered: 0.997,
     amplification: 1.45
   },
   {

@@ -113,11 +113,13 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     if (insist === "probe" || insist === "health") return this.ask(request, blocks, fiber)
     if (insist === "wait") return late ? this.stand(request, blocks, needed, fiber) : this.ask(request, blocks, fiber)
     if (why !== undefined) return Effect.fail(unable(this.below.name, request.method, why))
-    this.looker.look(this.now(), this.shared.state.blockTime)
+    const { looker } = this
     const refused = () => Effect.fail(behind(this.below.name, needed!, tracker.height, "first"))
-    return tracker.height < 0 && (insist === "hedge" || !this.isServed(fiber.getRef(Call.Current), needed!))
+    const awaited = tracker.height < 0 && (insist === "hedge" || !this.isServed(fiber.getRef(Call.Current), needed!))
+    looker.look(this.now(), awaited ? 0 : this.shared.state.blockTime)
+    return awaited
       ? Effect.andThen(
-          this.within(secondOpinion, () => tracker.height >= 0 || !this.looker.busy),
+          this.within(secondOpinion, () => tracker.height >= 0 || !looker.busy),
           Effect.suspend(() => (tracker.height >= needed! ? this.ask(request, blocks, fiber) : refused()))
         )
       : refused()
