@@ -28,11 +28,15 @@ const moody = (name: string) =>
     inspect: () => ({ name })
   })
 
-const stack = Stack.layer({
-  chainId: 1,
-  upstreams: ["a", "b"].map((name) => ({ layer: moody(name), rateLimit: { limit: 50, window: "1 second" as const } })),
-  cache: { policy: () => ({ ttl: 500, staleIfError: "1 second" }) }
-})
+const stack = () =>
+  Stack.layer({
+    chainId: 1,
+    upstreams: ["a", "b"].map((name) => ({
+      layer: moody(name),
+      rateLimit: { limit: 50, window: "1 second" as const }
+    })),
+    cache: { policy: () => ({ ttl: 500, staleIfError: "1 second" }) }
+  })
 
 const balanceOf = (i: number) => JsonRpc.makeRequest("eth_getBalance", [`0x${i}`, "latest"])
 
@@ -56,7 +60,7 @@ const story = (jump: (second: number) => number) =>
     yield* Effect.gen(function* () {
       const hub = Events.make<JsonRpc.Event>()
       hub.on((event) => told.push(`${Call.now(clock)} ${JSON.stringify(event)}`))
-      const context = yield* Layer.build(Layer.provide(stack, Layer.succeed(JsonRpc.Observer)(hub)))
+      const context = yield* Layer.build(Layer.provide(stack(), Layer.succeed(JsonRpc.Observer)(hub)))
       const rpc = yield* Effect.provide(JsonRpc.client<Stack.Error>(), context)
       for (let second = 0; second < 120; second++) {
         set(jump(second))

@@ -62,7 +62,8 @@ export interface Options<in E = any> {
   readonly gather?: boolean | undefined
   /**
    * What a call does while all breakers are open and their upstreams are down. `wait` (default): until one is back, as long as
-   * its deadline allows; one request at a time goes to each upstream, every 50 ms at first and every second later.
+   * its deadline allows; one request at a time goes to each upstream, every 50 ms at first and every second later. Over
+   * JSON-RPC it is an `eth_blockNumber` that is no attempt of any call.
    * `fail`, and without a deadline: as soon as each has been asked.
    */
   readonly outage?: "wait" | "fail" | undefined
@@ -131,7 +132,7 @@ export interface MemberInspection {
 }
 
 /** What one execution asks for. */
-export interface Execution {
+export interface Execution<in U = any> {
   /** Whether it may run twice. Default true. What must not is handed on only where it provably did not run. */
   readonly repeatable?: boolean | undefined
   /**
@@ -141,6 +142,12 @@ export interface Execution {
   readonly scope?: string | undefined
   /** Names of upstreams that are not asked; where nobody else is left, nobody is. Default: `Call.Exclude`. */
   readonly exclude?: ReadonlyArray<string> | undefined
+  /**
+   * A request that costs little and may run at any time, whose answer shows that an upstream is back. While all are down,
+   * it is sent in place of the execution's own, which keeps its attempts. Default: none, so that the attempts are spread
+   * over the time that is left, and an upstream may have been back for seconds before it is asked.
+   */
+  readonly check?: ((upstream: U) => Effect.Effect<unknown, unknown>) | undefined
 }
 
 export interface Quorum<in A = any> {
@@ -209,7 +216,8 @@ export const make = <U, E = any>(
     const events = Events.make<Event>()
     return Effect.map(build(specs, settings, events), ({ run, ...pool }) => ({
       ...pool,
-      execute: (ask, options) => run({ ask, repeatable: options?.repeatable ?? true, isAnswer }, options),
+      execute: (ask, options) =>
+        run({ ask, check: options?.check, repeatable: options?.repeatable ?? true, isAnswer }, options),
       events
     }))
   })
@@ -285,6 +293,7 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
               )
             : pool.run({
                 ask: (upstream) => upstream.request(request),
+                check,
                 repeatable: request.nature === "read",
                 isAnswer: isRejected
               }),
@@ -296,6 +305,10 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
     })
   ) as never
 }
+
+const blockNumber = JsonRpc.makeRequest("eth_blockNumber")
+
+const check = (upstream: JsonRpc.Service<any>) => upstream.request(blockNumber)
 
 /** Two of one name, as two keys at one host are, become `name` and `name#2`: each has a cause of its own. */
 const apart = <U>(specs: ReadonlyArray<Spec<U>>): ReadonlyArray<Spec<U>> => {
@@ -401,6 +414,7 @@ const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Eve
                   return undefined
                 })
               }),
+            check: undefined,
             repeatable: true,
             isAnswer: (error) => error instanceof Ballot
           },

@@ -85,7 +85,7 @@ interface Visit {
 }
 
 /** Plays it all to the end, and tells what became of everybody. */
-const play = (plans: ReadonlyArray<Plan>, guests: ReadonlyArray<Guest>) =>
+const play = (plans: ReadonlyArray<Plan>, guests: ReadonlyArray<Guest>, checked = false) =>
   Effect.gen(function* () {
     const nodes = plans.map((plan, i) => new Node("abc"[i]!, plan))
     const pool = yield* UpstreamPool.make(nodes.map((node) => ({ name: node.name, upstream: node })))
@@ -95,7 +95,7 @@ const play = (plans: ReadonlyArray<Plan>, guests: ReadonlyArray<Guest>) =>
         it.call.deadline = (yield* time) + it.guest.within
         const fiber = yield* Effect.forkChild(
           Effect.provideService(
-            pool.execute((node) => node.ask),
+            pool.execute((node) => node.ask, checked ? { check: (node) => node.ask } : {}),
             Call.Current,
             it.call
           ),
@@ -207,11 +207,36 @@ const isAnswered = ({ lasts, latencies, leaving }: typeof crowds extends fc.Arbi
   })
 }
 
+const alone = fc.record({
+  latencies: fc.array(latency, { minLength: 1, maxLength: 3 }),
+  lasts: fc.integer({ min: 500, max: 6_000 })
+})
+
+/** One caller has an outage for itself. */
+const isAnsweredAlone = ({ lasts, latencies }: typeof alone extends fc.Arbitrary<infer C> ? C : never) => {
+  const plans = latencies.map((latency, i) => ({
+    latency,
+    outages: [[0, i === 0 ? lasts : 1e9] as const],
+    threshold: 0
+  }))
+  return Effect.map(play(plans, [{ at: 0, within: 10_000, leaves: undefined }], true), (played) => {
+    sound(played)
+    const [{ ended, exit }] = played.visits as [Visit]
+    assert.isTrue(Exit.isSuccess(exit!), String(exit))
+    // The gap, a check of each other upstream, the answer of this one, twice.
+    assert.isAtMost(ended, lasts + 1_000 + 4 * Math.max(...latencies))
+  })
+}
+
 describe("random outages", () => {
   it("nobody hangs past the deadline, nothing is left, six attempts are six, probes are spaced", () =>
     holds(150, seen, ([plans, guests]) => Effect.map(play(plans, guests), sound)))
 
+  it("the same with checks", () => holds(150, seen, ([plans, guests]) => Effect.map(play(plans, guests, true), sound)))
+
   it("whoever waits is answered within a probe's gap after one upstream is back", () => holds(60, crowds, isAnswered))
+
+  it("with a check, so is whoever is alone", () => holds(100, alone, isAnsweredAlone))
 })
 
 describe("a quorum in random outages", () => {

@@ -19,7 +19,7 @@ export interface Spec<out U> {
 
 /** Milliseconds between two last-resort requests to one upstream, at first and at most. */
 const shortestGap = 50
-const longestGap = 1_000
+export const longestGap = 1_000
 
 /** One upstream of the pool and all the pool knows of it. */
 export class Member<out U> {

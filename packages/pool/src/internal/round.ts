@@ -6,9 +6,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import { Lease, type Manner } from "./lease.ts"
-import type { Member } from "./member.ts"
+import { longestGap, type Member } from "./member.ts"
 import type { Roster } from "./roster.ts"
 import type { Turn } from "./turn.ts"
+import { anyAnswer, firstAnswer, wake } from "./waiting.ts"
 
 /** What a round needs of its pool. */
 export interface Ground<U> {
@@ -34,6 +35,8 @@ export type Event =
 /** What a call wants of the pool. */
 export interface Job<U, A, E, R> {
   readonly ask: (upstream: U) => Effect.Effect<A, E, R>
+  /** A request that is nobody's, whose answer shows that an upstream is back. */
+  readonly check: ((upstream: U) => Effect.Effect<unknown, unknown>) | undefined
   /** Whether it may run twice. */
   readonly repeatable: boolean
   /** Errors that are answers: returned at once, as they are. */
@@ -126,15 +129,8 @@ export class Round<U, A, E, R> {
 
   private settle(lease: Lease<U>, exit: Exit.Exit<unknown, unknown>): void {
     const { call, pool } = this
-    const now = Call.now(pool.clock)
-    const outcome = lease.settle(exit, pool.judge, now)
+    const outcome = this.conclude(lease, exit)
     if (lease.verdict?.refused === true) Call.refund(call)
-    if (outcome === "success") lease.member.answered()
-    else if (outcome === "failure" && (lease.manner === "probe" || lease.member.isDown))
-      lease.member.probeFailed(now, pool.random())
-    if (lease.due && pool.roster.eject(lease.member, now, pool.random)) {
-      pool.emit(() => ({ type: "ejected", upstream: lease.member.name, for: lease.member.ejection!.until - now }))
-    }
     if (outcome === "success" && this.wish.scope !== undefined) pool.roster.stick(this.wish.scope, lease.member)
     lease.tell(outcome)
     if (call.recorder === undefined) return
@@ -145,6 +141,20 @@ export class Round<U, A, E, R> {
         ? { step: "refused", upstream, error: error! }
         : { step: "answer", upstream, outcome, ...(error === undefined ? {} : { error }) }
     )
+  }
+
+  /** What the end of a request says of its upstream. */
+  private conclude(lease: Lease<U>, exit: Exit.Exit<unknown, unknown>): Outcome.Outcome {
+    const { pool } = this
+    const { manner, member } = lease
+    const now = Call.now(pool.clock)
+    const outcome = lease.settle(exit, pool.judge, now)
+    if (outcome === "success") member.answered()
+    else if (outcome === "failure" && (manner === "probe" || member.isDown)) member.probeFailed(now, pool.random())
+    if (lease.due && pool.roster.eject(member, now, pool.random)) {
+      pool.emit(() => ({ type: "ejected", upstream: member.name, for: member.ejection!.until - now }))
+    }
+    return outcome
   }
 
   private failed(lease: Lease<U>, cause: Cause.Cause<Failing<E>>): Effect.Effect<A, Failing<E>, R> {
@@ -184,6 +194,7 @@ export class Round<U, A, E, R> {
    */
   private allRefused(done: Member<U> | undefined): Effect.Effect<A, Failing<E>, R> {
     if (done !== undefined) (this.spent ??= new Set()).add(done)
+    if (Call.now(this.pool.clock) >= this.call.deadline) return this.giveUp()
     const line = this.shortestLine()
     if (line !== undefined) {
       const { member, wait } = line
@@ -195,6 +206,7 @@ export class Round<U, A, E, R> {
       return this.attempt(() => member, "wait")
     }
     const out = this.outOfOrder()
+    if (this.waited && this.job.check !== undefined && out.some(({ isDown }) => isDown)) return this.sitOut(out)
     // Whoever waits is sparing with probes: one each time, except where another call has been answered since it refused.
     const isSparing = this.waited && done !== undefined
     const due = out.find((member) => this.isDue(member) && !(isSparing && member.isDown))
@@ -275,13 +287,62 @@ export class Round<U, A, E, R> {
     // One that let the call pass, and failed, may answer it next time: that is for whoever retries.
     const failing = Array.from(this.failing ?? []).some((member) => !member.isDown && this.mayAsk(member))
     if (down.length === 0 || failing || !this.isPatient || Call.limit(call) <= 0) return this.giveUp()
+    const { check } = this.job
     const pause = this.pause(down, now)
-    if (!Call.fits(call, now, pause)) return this.giveUp()
+    if (check === undefined && !Call.fits(call, now, pause)) return this.giveUp()
     this.waited = true
     Call.note(call, pool.clock, () => ({ step: "wait", for: pause, why: "every upstream is down" }))
-    return Effect.andThen(
-      Effect.raceFirst(wake(pool.clock, pause), anyAnswer(down)),
-      Effect.suspend(() => this.startOver(out))
+    const waiting = check === undefined ? wake(pool.clock, pause) : this.knocking(check, down)
+    return Effect.flatMap(Effect.raceFirst(waiting, anyAnswer(down)), (again) =>
+      again ? this.startOver(out) : this.giveUp()
+    )
+  }
+
+  /**
+   * Has each checked whenever it is due, until the call's time is up. The call keeps its attempts for when one is back:
+   * spread over an outage they would leave one that is back unasked for seconds.
+   */
+  private knocking(
+    check: (upstream: U) => Effect.Effect<unknown, unknown>,
+    down: ReadonlyArray<Member<U>>
+  ): Effect.Effect<boolean> {
+    const { call, pool } = this
+    const next: Effect.Effect<boolean> = Effect.suspend(() => {
+      const now = Call.now(pool.clock)
+      const due = down.filter((member) => this.mayAsk(member) && isKnockable(member, now))
+      const knocks = Effect.forEach(due, (member) => Effect.forkChild(this.knock(check, member)), { discard: true })
+      const soonest = Math.min(...down.map(({ probeAt }) => (probeAt > now ? probeAt - now : Infinity)))
+      const pause = Math.ceil(Math.min(longestGap, soonest))
+      if (!Call.fits(call, now, pause)) return Effect.succeed(false)
+      return knocks.pipe(Effect.andThen(wake(pool.clock, pause)), Effect.andThen(next))
+    })
+    return next
+  }
+
+  private knock(check: (upstream: U) => Effect.Effect<unknown, unknown>, member: Member<U>): Effect.Effect<unknown> {
+    const { pool } = this
+    let lease: Lease<U> | undefined
+    return Effect.suspend((): Effect.Effect<unknown, unknown> => {
+      const now = Call.now(pool.clock)
+      // Another call may have been quicker.
+      if (!isKnockable(member, now)) return Effect.void
+      lease = new Lease(member, "probe", now)
+      pool.emit(() => ({ type: "last-resort", upstream: member.name }))
+      return check(member.upstream)
+    }).pipe(
+      (self) =>
+        Effect.onExitPrimitive(self, (exit) => {
+          if (lease === undefined) return undefined
+          const outcome = this.conclude(lease, exit)
+          // Refused or neutral, it is no nearer to being back.
+          if (lease.verdict !== undefined && outcome !== "failure")
+            member.probeFailed(Call.now(pool.clock), pool.random())
+          lease.tell(outcome)
+          return undefined
+        }),
+      Effect.provideService(Call.Insist, "probe"),
+      Effect.provideService(Call.Current, undefined),
+      Effect.exit
     )
   }
 
@@ -311,56 +372,7 @@ export class Round<U, A, E, R> {
   }
 }
 
-const wake = (clock: Clock.Clock, millis: number): Effect.Effect<true> =>
-  Effect.as(clock.sleep(Duration.millis(millis)), true as const)
-
-/** Ends when one of these answers, of which none has since it was found to be down. */
-const anyAnswer = <U>(members: ReadonlyArray<Member<U>>): Effect.Effect<true> =>
-  Effect.callback<true>((resume) => {
-    // One may have answered before anybody listened.
-    if (members.some(({ isDown }) => !isDown)) return resume(Effect.succeed(true))
-    const off = () => {
-      for (const { settled } of members) settled.delete(listener)
-    }
-    const listener = (outcome: Outcome.Outcome) => {
-      if (outcome !== "success") return
-      off()
-      resume(Effect.succeed(true))
-    }
-    for (const { settled } of members) settled.add(listener)
-    return Effect.sync(off)
-  })
-
-/** True when the first of these answers, false when none of them is busy any more. Adds those that fail to `failed`. */
-const firstAnswer = <U>(
-  members: ReadonlyArray<Member<U>>,
-  isBusy: (member: Member<U>) => boolean,
-  failed: Set<Member<U>>
-): Effect.Effect<boolean> =>
-  Effect.callback<boolean>((resume) => {
-    const listeners = new Map<Member<U>, (outcome: Outcome.Outcome) => void>()
-    const off = (member: Member<U>) => {
-      member.settled.delete(listeners.get(member)!)
-      listeners.delete(member)
-    }
-    const offAll = () => {
-      for (const member of listeners.keys()) off(member)
-    }
-    for (const member of members) {
-      // It may have ended before anybody listened.
-      if (!isBusy(member)) continue
-      const listener = (outcome: Outcome.Outcome) => {
-        if (outcome === "failure") failed.add(member)
-        if (outcome === "success") offAll()
-        else if (!isBusy(member)) off(member)
-        if (listeners.size === 0) resume(Effect.succeed(outcome === "success"))
-      }
-      listeners.set(member, listener)
-      member.settled.add(listener)
-    }
-    if (listeners.size === 0) return resume(Effect.succeed(false))
-    return Effect.sync(offAll)
-  })
+const isKnockable = ({ probeAt, probing }: Member<unknown>, now: number): boolean => !probing && now >= probeAt
 
 /** `final`: asking again would be wrong, not only useless. */
 const noAnswer = <E>(
