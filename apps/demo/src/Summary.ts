@@ -41,7 +41,7 @@ export const write = ({ bare, bareName, retryAfter, phases, service, verdict }: 
       : [` One client asked more than 100 times within a minute: 429, Retry-After: ${retryAfter}.`]),
     "",
     ...(verdict.breaches.length === 0
-      ? [" The service never failed while a node was up, and was back within two seconds."]
+      ? [" The service never failed while a node was up, and was back within a second."]
       : [" The service did not keep its promise:", ...verdict.breaches.map((breach) => `  - ${breach}`)]),
     ""
   ]

@@ -1,9 +1,9 @@
-/** Whether the service kept its promise: it never failed while a node was up, and came back within two seconds. */
+/** Whether the service kept its promise: it never failed while a node was up, and came back within a second. */
 import type { Sample } from "./Samples.ts"
 import type { Blackout } from "./Storm.ts"
 
 /** How long the service may take to come back, in milliseconds. */
-const grace = 2000
+const grace = 1000
 
 export interface Verdict {
   /** How long it took to come back after each blackout, in milliseconds; `Infinity`: it did not. */
@@ -17,7 +17,7 @@ export interface Verdict {
  *
  * 1. A request must be answered, and freshly, if at each moment from one second before it started until it ended at least
  *    one node was up.
- * 2. After each time in which no node was up, the service is back within two seconds: from then on every request is
+ * 2. After each time in which no node was up, the service is back within a second: from then on every request is
  *    answered freshly, and one has been.
  *
  * What is said of requests that met a time without any node is only that they do not count.
