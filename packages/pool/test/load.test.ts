@@ -110,6 +110,13 @@ describe("Load", () => {
     assert.isAtLeast(load.cost(0), settings.penalty)
   })
 
+  it("an answer that takes as long as expected leaves the estimate as it is, to the last bit", () => {
+    const load = new Load(settings)
+    load.success(19_997, 0)
+    load.success(19_997, 114_233)
+    assert.strictEqual(load.latency, 19_997)
+  })
+
   it("a faster answer pulls the estimate down by the time that has passed", () => {
     const load = new Load(settings)
     load.success(100, 0)

@@ -39,7 +39,7 @@ export class Load {
     if (this.isRested(now)) this.failing = 0
     this.rest = shortestRest * this.settings.decay
     const keep = this.age(now)
-    this.latency = elapsed > this.latency ? elapsed : this.latency * keep + elapsed * (1 - keep)
+    this.latency = elapsed > this.latency ? elapsed : elapsed + (this.latency - elapsed) * keep
     this.failing *= Math.min(keep, 1 - leastStep)
   }
 
