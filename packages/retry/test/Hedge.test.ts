@@ -181,6 +181,7 @@ describe("execute", () => {
         const fiber = yield* Effect.forkChild(hedge.execute(effect), { startImmediately: true })
         yield* TestClock.adjust(150)
         yield* Fiber.interrupt(fiber)
+        yield* TestClock.adjust(0)
         assert.strictEqual(watch.sleeping, 0)
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(starts, [0, 100])

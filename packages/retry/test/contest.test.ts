@@ -44,8 +44,28 @@ describe("Alarm", () => {
         for (const ring of rings.slice(0, 99)) alarm.cancel(ring)
         assert.strictEqual(watch.sleeping, 1)
         alarm.cancel(rings[99]!)
+        yield* TestClock.adjust(0)
         assert.strictEqual(watch.sleeping, 0)
         assert.strictEqual(watch.slept, 1)
+      })
+    )
+  )
+
+  it.effect("those who set theirs in the turn in which the last was called off need no other sleeper", () =>
+    watched((watch) =>
+      Effect.gen(function* () {
+        const alarm = yield* makeAlarm
+        const rang: Array<number> = []
+        let ring = alarm.set(1000, () => {})
+        for (let at = 2000; at <= 5000; at += 1000) {
+          yield* TestClock.adjust(0)
+          alarm.cancel(ring)
+          ring = alarm.set(at, () => void rang.push(alarm.now()))
+        }
+        assert.strictEqual(watch.slept, 1)
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(rang, [5000])
+        assert.strictEqual(watch.sleeping, 0)
       })
     )
   )

@@ -52,6 +52,8 @@ const at = <A, E, E2, R>(scenario: Effect.Effect<Scenario<A, E>, E2, R>, step: n
     while (fiber.pollUnsafe() === undefined) yield* advance(scheduler, ++steps)
     const exit = yield* Fiber.await(fiber)
     scheduler.letGo()
+    // What was made outside of the program sees to its own at the end of the turn.
+    yield* Effect.yieldNow
     check(exit, step)
     if (sleepers.sleeping > 0) {
       return yield* Effect.die(new Error(`${sleepers.sleeping} fibers still sleep, interrupted at step ${step}`))

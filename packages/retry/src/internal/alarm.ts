@@ -1,8 +1,9 @@
 // One sleeping fiber for all who want to be called at some time, over all policies that share a clock. It sleeps while
-// somebody waits and at no other time: the last who leaves takes it along.
+// somebody waits and no longer.
 //
-// It goes to sleep at the end of the turn in which it is first needed. Most calls set several alarms at once (their
-// deadline, their hedge, their timeout), and a call that ends in the same turn has cost no timer at all.
+// Both are seen to at the end of a turn. Most calls set several alarms at once (their deadline, their hedge, their
+// timeout), and a call that ends in the same turn has cost no timer at all; nor has one that begins in the turn in which
+// the last before it has ended.
 import { Call } from "@hawser/core"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -55,23 +56,27 @@ export class Alarm {
   set(at: number, ring: () => void): Ring {
     const entry = new Ring(at, ring)
     this.agenda.add(entry)
-    if (at < this.wakes && !this.settling) {
-      this.settling = true
-      this.dispatcher.scheduleTask(this.settle, 0)
-    }
+    if (at < this.wakes) this.settleSoon()
     return entry
   }
 
   cancel(entry: Ring): void {
     this.agenda.remove(entry)
-    if (this.agenda.size === 0) this.stop()
+    if (this.agenda.size === 0) this.settleSoon()
   }
 
-  /** Sees to it that the sleeper wakes in time. */
+  private settleSoon(): void {
+    if (this.settling) return
+    this.settling = true
+    this.dispatcher.scheduleTask(this.settle, 0)
+  }
+
+  /** Sees to it that the sleeper wakes in time, and not at all if nobody waits. */
   private readonly settle = (): void => {
     this.settling = false
     const next = this.agenda.first
-    if (next === undefined || next.at >= this.wakes) return
+    if (next === undefined) return this.stop()
+    if (next.at >= this.wakes) return
     this.stop()
     this.wakes = next.at
     const sleeper = this.fork(this.clock.sleep(remaining(next.at, this.now())))
