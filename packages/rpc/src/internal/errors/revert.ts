@@ -8,10 +8,11 @@ const revertCode = 3
  * How the clients say it: geth, Erigon, reth, Besu ("execution reverted"); Hardhat, Ganache, Frontier ("VM Exception while
  * processing transaction", "Transaction reverted"); Parity and Nethermind ("VM execution error.", "The execution
  * failed due to an exception.", both with the reason in the data); Filecoin ("message execution failed", "contract
- * reverted"); Tron ("REVERT opcode executed"); ERC-4337's entry point ("AA23 reverted: …"). Bare, it stands first.
+ * reverted"); Tron ("REVERT opcode executed"); ERC-4337's entry point ("AA23 reverted: …"); Anvil ("EVM error InvalidJump", and
+ * "EVM error FatalExternalError", which is its own trouble). Bare, it stands first.
  */
 export const words =
-  /execution reverted|vm exception|vm execution error|execution failed due to an exception|evm error: |transaction: revert|transaction reverted|message execution failed|contract reverted|\baa\d\d reverted|^revert(?:ed)?\b/
+  /execution reverted|vm exception|vm execution error|execution failed due to an exception|evm error:? (?!fatal)|transaction: revert|transaction reverted|message execution failed|contract reverted|\baa\d\d reverted|^revert(?:ed)?\b/
 
 /** Error(string) and Panic(uint256), bare or as Parity writes them. */
 const standard = /^(?:reverted )?0x(?:08c379a0|4e487b71)/i

@@ -59,7 +59,9 @@ const transactions: ReadonlyArray<Row> = [
     kind: "revert",
     method: runs,
     pattern: any`
-      out ?of ?gas | invalid opcode | stack limit reached | write protection | max code size exceeded | out of counters`,
+      out ?of ?gas | invalid opcode | invalid jump | stack underflow | stack limit reached | write protection
+      return data out of bounds | max code size exceeded | must not begin with 0xef
+      contract address collision | out of counters`,
     note: "The EVM ran and halted."
   }
 ]
