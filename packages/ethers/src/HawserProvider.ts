@@ -52,11 +52,15 @@ export class HawserProvider extends JsonRpcApiProvider {
   /** Rejects those who wait for a transaction. */
   readonly #waiting = new Set<(error: Error) => void>()
   readonly #guards = new Guards()
+  #nextId = 1
+  /** Whether anybody has ever listened to "debug": until then, telling of requests costs nothing. */
+  #debugged = false
   #detected: Promise<Network> | undefined
 
   constructor(source: Source, network?: Networkish, options: Options = {}) {
     const { pollingInterval = 4_000, subscription, ...stack } = options
-    const given = network === undefined ? undefined : Network.from(network)
+    // Not for `null`, of which ethers would make mainnet.
+    const given = network == null ? undefined : Network.from(network)
     super(given, {
       batchMaxCount: 1,
       cacheTimeout: -1,
@@ -82,30 +86,39 @@ export class HawserProvider extends JsonRpcApiProvider {
     return this.#provider.on(listener)
   }
 
-  override send(method: string, params: Array<unknown> | Record<string, unknown>): Promise<unknown> {
-    return this.#ask(method, params).catch((error: unknown) => {
+  // What ethers' own does, without its queue. Debuggers are told before the caller has its answer.
+  override async send(method: string, params: Array<unknown> | Record<string, unknown>): Promise<unknown> {
+    const payload: JsonRpcPayload = { method, params, id: this.#nextId++, jsonrpc: "2.0" }
+    if (this.#debugged) void this.emit("debug", { action: "sendRpcPayload", payload })
+    let result
+    try {
+      result = await this._send(payload)
+    } catch (error) {
+      if (this.#debugged) await this.emit("debug", { action: "receiveRpcError", error })
+      throw error
+    }
+    if (this.#debugged) await this.emit("debug", { action: "receiveRpcResult", result })
+    const [answer] = result as [JsonRpcResult | JsonRpcError]
+    if ("error" in answer) throw this.getRpcError(payload, answer)
+    return answer.result
+  }
+
+  override async _send(payload: JsonRpcPayload | Array<JsonRpcPayload>): Promise<Array<JsonRpcResult | JsonRpcError>> {
+    return Array.isArray(payload)
+      ? Promise.all(payload.map((each) => this.#answer(each)))
+      : [await this.#answer(payload)]
+  }
+
+  async #answer({ id, method, params }: JsonRpcPayload): Promise<JsonRpcResult | JsonRpcError> {
+    try {
+      return { id, result: await this.#ask(method, params) }
+    } catch (error) {
       const answer = answerOf(error)
       if (answer === undefined || (isCall(method) && !(error instanceof JsonRpc.Rejected))) {
         throw toEthersError(error, method)
       }
-      const payload = { id: 0, jsonrpc: "2.0" as const, method, params: params as Array<unknown> }
-      throw this.getRpcError(payload, { id: 0, error: answer })
-    })
-  }
-
-  override _send(payload: JsonRpcPayload | Array<JsonRpcPayload>): Promise<Array<JsonRpcResult | JsonRpcError>> {
-    const payloads = Array.isArray(payload) ? payload : [payload]
-    return Promise.all(
-      payloads.map(async ({ id, method, params }) => {
-        try {
-          return { id, result: await this.#ask(method, params) }
-        } catch (error) {
-          const answer = answerOf(error)
-          if (answer === undefined) throw toEthersError(error, method)
-          return { id, error: answer }
-        }
-      })
-    )
+      return { id, error: answer }
+    }
   }
 
   #ask(method: string, params: Array<unknown> | Record<string, unknown>): Promise<unknown> {
@@ -140,10 +153,12 @@ export class HawserProvider extends JsonRpcApiProvider {
   }
 
   override on(event: ProviderEvent, listener: Listener): Promise<this> {
+    this.#debugged ||= event === "debug"
     return super.on(event, this.#guards.of(listener))
   }
 
   override once(event: ProviderEvent, listener: Listener): Promise<this> {
+    this.#debugged ||= event === "debug"
     return super.once(event, this.#guards.of(listener))
   }
 
@@ -186,7 +201,12 @@ export class HawserProvider extends JsonRpcApiProvider {
     })
   }
 
-  /** Rejects what is pending, stops every subscription and closes every socket. A shared provider stays open. */
+  /**
+   * Rejects what is pending, stops every subscription and closes every socket. A shared provider stays open.
+   *
+   * Not rejected is the `wait()` of a transaction, which is ethers' own and hears of nothing but receipts: it never settles,
+   * as over ethers' own providers. `waitForTransaction` is rejected.
+   */
   override destroy(): void {
     super.destroy()
     for (const fail of this.#waiting) fail(destroyed("waitForTransaction"))

@@ -2,36 +2,21 @@ import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider, type Options } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect } from "effect"
-import { Contract, type EthersError, Interface, isError, JsonRpcApiProvider, JsonRpcSigner } from "ethers"
+import { Contract, Interface, isError, JsonRpcApiProvider, JsonRpcSigner } from "ethers"
 import { Call, Provider } from "hawser"
+import { errorOf, providerOf, to } from "./support/providers.ts"
 
-/** A provider over faulty nodes, destroyed with the scope. */
-const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options?: Options, network: number | undefined = 1) =>
+/** A provider over faulty nodes. */
+const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options?: Options) =>
   Effect.gen(function* () {
     const nodes = yield* Effect.forEach(scenarios, (scenario) => FaultyNode.make({ scenario }))
-    const provider = yield* Effect.acquireRelease(
-      Effect.sync(
-        () =>
-          new HawserProvider(
-            nodes.map(({ url }) => url),
-            network,
-            options
-          )
-      ),
-      (provider) => Effect.sync(() => provider.destroy())
+    const provider = yield* providerOf(
+      nodes.map(({ url }) => url),
+      1,
+      options
     )
     return { nodes, provider, sent: () => nodes.reduce((sum, node) => sum + node.count(), 0) }
   })
-
-const rejected = (promise: () => Promise<unknown>) =>
-  Effect.promise(() =>
-    promise().then(
-      (value) => assert.fail(`resolved with ${String(value)}`),
-      (error: unknown) => error as EthersError & { readonly cause?: unknown }
-    )
-  )
-
-const to = "0x00000000000000000000000000000000000000aa"
 
 describe("two upstreams, of which one is useless", () => {
   for (const [name, scenario] of Object.entries(Scenario.useless)) {
@@ -51,7 +36,7 @@ describe("two upstreams, both down", () => {
   it.live("an error names both, after six requests at most; back up, the next call succeeds", () =>
     Effect.gen(function* () {
       const { nodes, provider, sent } = yield* over([Scenario.status(503), Scenario.refuse])
-      const error = yield* rejected(() => provider.getBlockNumber())
+      const error = yield* errorOf(() => provider.getBlockNumber())
       assert.isTrue(isError(error, "SERVER_ERROR"))
       for (const { port } of nodes) assert.include(error.message, `127.0.0.1:${port}`)
       assert.isAtMost(sent(), 6)
@@ -70,7 +55,7 @@ describe("errors arrive as ethers' own", () => {
       const { nodes, provider } = yield* over([
         Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted: no", { data }))
       ])
-      const error = yield* rejected(() => provider.call({ to }))
+      const error = yield* errorOf(() => provider.call({ to }))
       assert.isTrue(isError(error, "CALL_EXCEPTION") && error.reason === "no" && error.data === data)
       assert.strictEqual(nodes[0]!.count("eth_call"), 1)
     })
@@ -84,7 +69,7 @@ describe("errors arrive as ethers' own", () => {
         Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted", { data }))
       ])
       const contract = new Contract(to, face, provider)
-      const error = yield* rejected(() => contract.getFunction("pay").staticCall() as Promise<unknown>)
+      const error = yield* errorOf(() => contract.getFunction("pay").staticCall() as Promise<unknown>)
       assert.isTrue(isError(error, "CALL_EXCEPTION"))
       assert.deepInclude((error as { readonly revert?: object }).revert, { name: "Short", signature: "Short(uint256)" })
     })
@@ -106,7 +91,7 @@ describe("errors arrive as ethers' own", () => {
       for (const [scenario, code] of cases) {
         const timeout = scenario === Scenario.hang ? "50 millis" : "1 minute"
         const { provider } = yield* over([scenario], { retry: false, timeout, deadline: false, hedge: false })
-        const error = yield* rejected(() => provider.call({ to }))
+        const error = yield* errorOf(() => provider.call({ to }))
         assert.isTrue(isError(error, code), `${JSON.stringify(scenario)}: ${error.code} ${error.message}`)
         assert.instanceOf(error.cause, Call.NoAnswer)
       }
@@ -117,7 +102,7 @@ describe("errors arrive as ethers' own", () => {
     Effect.gen(function* () {
       for (const other of [Scenario.healthy, Scenario.refuse]) {
         const { provider } = yield* over([other, Scenario.healthy], { retry: false })
-        const error = yield* rejected(() => provider.send("eth_hawser", []))
+        const error = yield* errorOf(() => provider.send("eth_hawser", []))
         assert.isTrue(isError(error, "UNSUPPORTED_OPERATION"), error.message)
       }
     })
@@ -127,7 +112,7 @@ describe("errors arrive as ethers' own", () => {
     Effect.gen(function* () {
       const scenario = Scenario.when({ method: "eth_estimateGas" }, Scenario.error(-32601, "Method not found"))
       const { provider } = yield* over([scenario, scenario], { retry: false })
-      assert.isTrue(isError(yield* rejected(() => provider.estimateGas({ to })), "UNSUPPORTED_OPERATION"))
+      assert.isTrue(isError(yield* errorOf(() => provider.estimateGas({ to })), "UNSUPPORTED_OPERATION"))
     })
   )
 
@@ -136,7 +121,7 @@ describe("errors arrive as ethers' own", () => {
       const { nodes, provider } = yield* over([
         Scenario.when({ method: "eth_sendRawTransaction" }, Scenario.error(-32000, "nonce too low"))
       ])
-      const error = yield* rejected(() => provider.send("eth_sendRawTransaction", ["0x00"]))
+      const error = yield* errorOf(() => provider.send("eth_sendRawTransaction", ["0x00"]))
       assert.isTrue(isError(error, "NONCE_EXPIRED"), error.message)
       assert.strictEqual(nodes[0]!.count("eth_sendRawTransaction"), 1)
     })
@@ -146,7 +131,7 @@ describe("errors arrive as ethers' own", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make({ path: "/v3/s3cretKey?key=an0ther", scenario: Scenario.status(401) })
       const provider = new HawserProvider([node.url], 1, { retry: false })
-      const error = yield* rejected(() => provider.getBlockNumber())
+      const error = yield* errorOf(() => provider.getBlockNumber())
       for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
         assert.notMatch(JSON.stringify([cause, cause.message, cause.stack]), /s3cretKey|an0ther/)
       }
@@ -170,8 +155,8 @@ describe("the network", () => {
       const node = yield* FaultyNode.make({ scenario: Scenario.first(2, Scenario.status(500)) })
       const provider = new HawserProvider([node.url], undefined, { retry: false })
       assert.strictEqual(node.count(), 0)
-      yield* rejected(() => provider.getNetwork())
-      yield* rejected(() => provider.getNetwork())
+      yield* errorOf(() => provider.getNetwork())
+      yield* errorOf(() => provider.getNetwork())
       assert.strictEqual((yield* Effect.promise(() => provider.getNetwork())).chainId, 1n)
       assert.strictEqual(yield* Effect.promise(() => provider.getBlockNumber()), 1000)
       provider.destroy()
@@ -191,9 +176,9 @@ describe("life", () => {
       const pending = provider.getBlockNumber()
       yield* nodes[0]!.until((node) => node.requests.length === 1)
       provider.destroy()
-      assert.isTrue(isError(yield* rejected(() => pending), "UNSUPPORTED_OPERATION"))
+      assert.isTrue(isError(yield* errorOf(() => pending), "UNSUPPORTED_OPERATION"))
       yield* nodes[0]!.until(({ connections }) => connections.open === 0)
-      assert.isTrue(isError(yield* rejected(() => provider.send("eth_chainId", [])), "UNSUPPORTED_OPERATION"))
+      assert.isTrue(isError(yield* errorOf(() => provider.send("eth_chainId", [])), "UNSUPPORTED_OPERATION"))
     })
   )
 

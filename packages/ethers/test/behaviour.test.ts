@@ -1,28 +1,20 @@
 // What ethers' own tests hold its providers to, for ours.
 import { assert, describe, it } from "@effect/vitest"
-import { HawserProvider, type Options, type Source } from "@hawser/ethers"
+import { HawserProvider } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect } from "effect"
-import { AbiCoder, Contract, type EthersError, id, isError, JsonRpcProvider, Transaction, Wallet } from "ethers"
+import {
+  AbiCoder,
+  Contract,
+  type EthersError,
+  id,
+  isError,
+  type JsonRpcPayload,
+  type JsonRpcProvider,
+  Transaction
+} from "ethers"
 import { Provider } from "hawser"
-
-const wallet = new Wallet("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
-
-const to = "0x00000000000000000000000000000000000000aa"
-
-const providerOf = (source: Source, network: number | "none" = 1, options?: Options) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new HawserProvider(source, network === "none" ? undefined : network, options)),
-    (provider) => Effect.sync(() => provider.destroy())
-  )
-
-const failed = (promise: Promise<unknown>) =>
-  promise.then(
-    (value) => assert.fail(`resolved with ${String(value)}`),
-    (error: unknown) => error as EthersError
-  )
-
-const errorOf = (promise: () => Promise<unknown>) => Effect.promise(() => failed(promise()))
+import { bareOf, errorOf, failed, providerOf, to, wallet } from "./support/providers.ts"
 
 /** A signed transaction, and how a node shows it. */
 const signed = Effect.promise(async () => {
@@ -127,6 +119,16 @@ describe("broadcastTransaction", () => {
     })
   )
 
+  it.live("believes no node that gives the hash of another", () =>
+    Effect.gen(function* () {
+      const { hash, raw } = yield* signed
+      const node = yield* FaultyNode.make({ methods: { eth_sendRawTransaction: () => id("another") } })
+      const provider = yield* providerOf(node.url, 1, { retry: false })
+      const error = yield* errorOf(() => provider.broadcastTransaction(raw))
+      assert.isTrue(isError(error, "SERVER_ERROR") && error.message.includes(hash), error.message)
+    })
+  )
+
   it.live("a user who says no is ACTION_REJECTED", () =>
     Effect.gen(function* () {
       const scenario = Scenario.when(
@@ -176,6 +178,28 @@ describe("_send", () => {
     })
   )
 
+  it.live("is what send goes through, for those who override it", () =>
+    Effect.gen(function* () {
+      class Counting extends HawserProvider {
+        readonly sent: Array<unknown> = []
+
+        override _send(payload: JsonRpcPayload | Array<JsonRpcPayload>) {
+          this.sent.push(payload)
+          return super._send(payload)
+        }
+      }
+      const node = yield* FaultyNode.make()
+      const provider = new Counting(node.url, 1)
+      yield* Effect.promise(() => provider.getBlockNumber())
+      yield* Effect.promise(() => provider.send("eth_gasPrice", []))
+      assert.deepStrictEqual(provider.sent, [
+        { id: 1, method: "eth_blockNumber", params: [], jsonrpc: "2.0" },
+        { id: 2, method: "eth_gasPrice", params: [], jsonrpc: "2.0" }
+      ])
+      provider.destroy()
+    })
+  )
+
   it.live("throws when no node answers", () =>
     Effect.gen(function* () {
       const node = yield* FaultyNode.make({ scenario: Scenario.status(500) })
@@ -198,6 +222,15 @@ describe("the network", () => {
       const network = yield* Effect.promise(() => provider.getNetwork())
       assert.deepInclude(network, { name: "matic" })
       assert.strictEqual(node.count(), 0)
+    })
+  )
+
+  it.live("is not mainnet where it is null", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ chainId: 137 })
+      const provider = new HawserProvider(node.url, null as never)
+      assert.strictEqual((yield* Effect.promise(() => provider.getNetwork())).chainId, 137n)
+      provider.destroy()
     })
   )
 
@@ -310,7 +343,7 @@ describe("reverts decode as they do over JsonRpcProvider", () => {
             scenario: Scenario.when({ method: ["eth_call", "eth_estimateGas"] }, fault)
           })
           const provider = yield* providerOf(node.url)
-          const bare = new JsonRpcProvider(node.url, 1, { staticNetwork: true })
+          const bare = yield* bareOf(node.url)
           for (const ask of [
             (provider: JsonRpcProvider | HawserProvider) => contract(provider).getFunction("pay").staticCall(),
             (provider: JsonRpcProvider | HawserProvider) => provider.call({ to }),
@@ -321,7 +354,6 @@ describe("reverts decode as they do over JsonRpcProvider", () => {
             assert.isTrue(isError(ours, "CALL_EXCEPTION"))
             assert.deepStrictEqual(seen(ours), seen(theirs))
           }
-          bare.destroy()
         }
       })
     )

@@ -1,17 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
-import { HawserProvider, type Options, type Source } from "@hawser/ethers"
+import type { HawserProvider, Options, Source } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect } from "effect"
-import { type EthersError, type EventPayload, id, isError, type Log } from "ethers"
+import {
+  type EventPayload,
+  id,
+  isError,
+  type JsonRpcApiProvider,
+  type JsonRpcPayload,
+  type JsonRpcResult,
+  type Log,
+  type ProviderEvent
+} from "ethers"
 import { Http, type JsonRpc, Provider, UpstreamPool } from "hawser"
+import { bareOf, errorOf, providerOf as make, to } from "./support/providers.ts"
+import { seen } from "./support/seen.ts"
 
-const to = "0x00000000000000000000000000000000000000aa"
-
-const providerOf = (source: Source, options?: Options) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new HawserProvider(source, 1, { pollingInterval: 10, ...options })),
-    (provider) => Effect.sync(() => provider.destroy())
-  )
+const providerOf = (source: Source, options?: Options) => make(source, 1, { pollingInterval: 10, ...options })
 
 /** What a listener was told, for those who wait until it was told enough. */
 class Heard<A> {
@@ -33,6 +38,14 @@ class Heard<A> {
     })
 }
 
+/** What is told of an event from here on. */
+const heardOf = <A>(provider: HawserProvider, event: ProviderEvent) =>
+  Effect.promise(async () => {
+    const heard = new Heard<A>()
+    await provider.on(event, heard.add)
+    return heard
+  })
+
 /** An HTTP node whose head is looked for; it is when its first look is over. */
 const looked = (node: FaultyNode.FaultyNode) => {
   const before = node.count()
@@ -44,8 +57,7 @@ describe("block", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.url)
-      const heard = new Heard<number>()
-      yield* Effect.promise(() => provider.on("block", heard.add))
+      const heard = yield* heardOf<number>(provider, "block")
       yield* looked(node)
       node.mine(3)
       yield* heard.until(3)
@@ -68,8 +80,7 @@ describe("block", () => {
       }
       for (const source of [layer, client, shared]) {
         const provider = yield* providerOf(source)
-        const heard = new Heard<number>()
-        yield* Effect.promise(() => provider.on("block", heard.add))
+        const heard = yield* heardOf<number>(provider, "block")
         yield* looked(node)
         node.mine()
         yield* heard.until(1)
@@ -87,8 +98,7 @@ describe("logs", () => {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.url)
       const filter = { address: to, topics: [id("Ping()")] }
-      const heard = new Heard<Log>()
-      yield* Effect.promise(() => provider.on(filter, heard.add))
+      const heard = yield* heardOf<Log>(provider, filter)
       yield* looked(node)
       node.mine(2)
       yield* heard.until(2)
@@ -109,11 +119,8 @@ describe("safe and finalized", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.url)
-      const heard = { safe: new Heard<number>(), finalized: new Heard<number>() }
-      yield* Effect.promise(async () => {
-        await provider.on("safe", heard.safe.add)
-        await provider.on("finalized", heard.finalized.add)
-      })
+      const safe = yield* heardOf<number>(provider, "safe")
+      const finalized = yield* heardOf<number>(provider, "finalized")
       yield* node.until((node) =>
         ["safe", "finalized"].every((tag) =>
           node.requests.some(
@@ -122,9 +129,9 @@ describe("safe and finalized", () => {
         )
       )
       node.mine(40)
-      yield* heard.safe.until(1)
-      yield* heard.finalized.until(1)
-      assert.deepStrictEqual([heard.safe.all, heard.finalized.all], [[1008], [976]])
+      yield* safe.until(1)
+      yield* finalized.until(1)
+      assert.deepStrictEqual([safe.all, finalized.all], [[1008], [976]])
     })
   )
 })
@@ -134,8 +141,7 @@ describe("pending", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.wsUrl)
-      const heard = new Heard<string>()
-      yield* Effect.promise(() => provider.on("pending", heard.add))
+      const heard = yield* heardOf<string>(provider, "pending")
       yield* node.until(({ subscriptions }) => subscriptions === 1)
       const hash = yield* Effect.promise(() => provider.send("eth_sendRawTransaction", ["0x01"]))
       yield* heard.until(1)
@@ -156,8 +162,7 @@ describe("pending", () => {
         }
       })
       const provider = yield* providerOf(node.url)
-      const heard = new Heard<string>()
-      yield* Effect.promise(() => provider.on("pending", heard.add))
+      const heard = yield* heardOf<string>(provider, "pending")
       yield* heard.until(3)
       assert.deepStrictEqual(heard.all, ["0x01", "0x02", "0x03"])
       yield* Effect.promise(() => provider.off("pending"))
@@ -170,12 +175,7 @@ describe("a transaction", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.url)
-      const error = yield* Effect.promise(() =>
-        provider.waitForTransaction(id("none"), 1, 1).then(
-          () => assert.fail(),
-          (error: unknown) => error as EthersError
-        )
-      )
+      const error = yield* errorOf(() => provider.waitForTransaction(id("none"), 1, 1))
       assert.isTrue(isError(error, "TIMEOUT"))
       assert.strictEqual(yield* Effect.promise(() => provider.listenerCount()), 0)
       assert.isNull(yield* Effect.promise(() => provider.waitForTransaction(id("none"), 0)))
@@ -271,8 +271,7 @@ describe("listeners", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.wsUrl)
-      const listeners = [1, 2, 3].map(() => new Heard<number>())
-      yield* Effect.promise(() => Promise.all(listeners.map(({ add }) => provider.on("block", add))))
+      const listeners = yield* Effect.forEach([1, 2, 3], () => heardOf<number>(provider, "block"))
       yield* node.until(({ subscriptions }) => subscriptions === 1)
       node.mine()
       for (const heard of listeners) yield* heard.until(1)
@@ -288,8 +287,8 @@ describe("pause", () => {
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
       const provider = yield* providerOf(node.wsUrl)
-      const [heard, other] = [new Heard<number>(), new Heard<number>()]
-      yield* Effect.promise(() => provider.on("block", heard.add))
+      const heard = yield* heardOf<number>(provider, "block")
+      const other = new Heard<number>()
       yield* node.until(({ subscriptions }) => subscriptions === 1)
       provider.pause()
       const watcher = Provider.make({ upstreams: [node.wsUrl] })
@@ -310,6 +309,74 @@ describe("pause", () => {
       yield* heard.until(3)
       assert.deepStrictEqual(heard.all, [1001, 1002, 1005])
       yield* Effect.promise(() => watcher.close())
+    })
+  )
+})
+
+describe("debug", () => {
+  const revert = Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted", { data: "0x01" }))
+
+  /** What debuggers are told, and when the application has its answer. Nobody waits for `on`, as applications do not. */
+  const toldOf = async (provider: JsonRpcApiProvider) => {
+    const told: Array<unknown> = []
+    const tell = (it: unknown) => void told.push(it)
+    void provider.on("debug", tell)
+    void provider.once("debug", () => tell("once"))
+    for (const ask of [
+      () => provider.getBlockNumber(),
+      () => provider.send("eth_blockNumber", []),
+      () => provider.call({ to }),
+      () => provider.send("eth_none", [1]),
+      () => provider._send({ id: 7, method: "eth_chainId", params: [], jsonrpc: "2.0" })
+    ]) {
+      await ask().then(tell, tell)
+    }
+    await provider.off("debug", tell)
+    await provider.getBlockNumber()
+    return told
+  }
+
+  it.live("tells what ethers' own tells, before the application has its answer", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ scenario: revert })
+      const ours = yield* providerOf(node.url)
+      const bare = yield* bareOf(node.url)
+      const told = yield* Effect.promise(() => toldOf(ours))
+      assert.strictEqual(told.length, 14)
+      assert.deepStrictEqual(seen(told), seen(yield* Effect.promise(() => toldOf(bare))))
+    })
+  )
+
+  it.live("names a request and its answer by the same id", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make()
+      const provider = yield* providerOf(node.url)
+      const sent: Array<number> = []
+      const received: Array<number> = []
+      const listener = ({ payload, result }: { payload?: JsonRpcPayload; result?: Array<JsonRpcResult> }) => {
+        if (payload !== undefined) sent.push(payload.id)
+        if (result !== undefined) received.push(...result.map(({ id }) => id))
+      }
+      yield* Effect.promise(() => provider.on("debug", listener))
+      yield* Effect.promise(() => Promise.all([1, 2, 3].map(() => provider.getBlockNumber())))
+      assert.deepStrictEqual(sent, [1, 2, 3])
+      assert.sameMembers(received, sent)
+    })
+  )
+
+  it.live("tells of an error that is nobody's answer", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ scenario: Scenario.status(500) })
+      const provider = yield* providerOf(node.url, { retry: false })
+      const heard = yield* heardOf<{ readonly action: string; readonly error: unknown }>(provider, "debug")
+      yield* Effect.promise(() =>
+        provider.send("eth_chainId", []).catch((error: unknown) => heard.add({ action: "rejected", error }))
+      )
+      assert.deepStrictEqual(
+        heard.all.map(({ action }) => action),
+        ["sendRpcPayload", "receiveRpcError", "rejected"]
+      )
+      assert.strictEqual(heard.all[1]!.error, heard.all[2]!.error)
     })
   )
 })

@@ -16,14 +16,18 @@ const denied = 4001
  * `undefined`: nothing.
  */
 export const answerOf = (error: unknown): Answer | undefined => {
-  if (error instanceof JsonRpc.Rejected) return { code: error.code, message: error.message, data: error.data }
+  if (error instanceof JsonRpc.Rejected) return answer(error.code, error)
   if (!(error instanceof Call.NoAnswer) || error instanceof Write.InDoubt) return undefined
   const said = error.causes.map((cause) => cause.error).filter((cause) => cause instanceof RpcError.ResponseError)
   const [first] = said
   if (first === undefined) return undefined
   const isFinal = said.every(({ code }) => code === denied) || said.every(({ kind }) => kind === "unsupported")
-  return isFinal ? { code: first.code ?? -32601, message: first.message, data: first.data } : undefined
+  return isFinal ? answer(first.code ?? -32601, first) : undefined
 }
+
+// Data that is not there is not shown as undefined: the application sees what the node sent.
+const answer = (code: number, { data, message }: Omit<Answer, "code">): Answer =>
+  data === undefined ? { code, message } : { code, message, data }
 
 /** Whether ethers makes a call exception of whatever is answered. */
 export const isCall = (method: string): boolean => method === "eth_call" || method === "eth_estimateGas"
