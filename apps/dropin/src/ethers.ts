@@ -15,7 +15,7 @@ import {
   Wallet
 } from "ethers"
 import type { Contracts } from "./contracts.ts"
-import { keys, type Step, unsettled } from "./steps.ts"
+import { keys, reads, type Step, unsettled } from "./steps.ts"
 
 /** The network of the program. The name service is the third contract that it deploys. */
 export const network = (): Network =>
@@ -61,21 +61,7 @@ export const steps = (provider: JsonRpcApiProvider, contracts: Contracts, gatewa
     ],
     ["deploys another", () => deploy(contracts.Calls)],
     ["deploys a name service", async () => (found.names = await deploy(contracts.Names, bob, gateway))],
-    ["reads a number", read("plain")],
-    ["reads many values", read("many")],
-    ["reads nothing", read("nothing")],
-    ["reads a list of structs", read("points", 20n)],
-    ["reads a megabyte", read("big", 300_000n)],
-    ["a revert with a string", read("failString")],
-    ["a revert with a custom error", read("failCustom", 7n)],
-    ["a revert with a nested error", read("failNested")],
-    ["a revert without data", read("failEmpty")],
-    ["a revert with data of nobody", read("failRaw")],
-    ["an assertion", read("failAssert")],
-    ["an overflow", read("failOverflow", 1)],
-    ["a division by zero", read("failDivision", 0n)],
-    ["an index out of range", read("failIndex")],
-    ["out of gas", read("failGas")],
+    ...reads(read),
     [
       "a function that is not there",
       () => (found.shapes.attach(bob) as Contract).getFunction("plain").staticCall() as Promise<unknown>

@@ -7,6 +7,25 @@ export type Step = readonly [title: string, run: () => Promise<unknown>, certain
 
 export const unsettled = { settled: false } as const
 
+/** What both programs read of the contract `Shapes`: values of every shape, then every kind of revert. */
+export const reads = (read: (name: string, ...args: ReadonlyArray<unknown>) => Step[1]): ReadonlyArray<Step> => [
+  ["reads a number", read("plain")],
+  ["reads many values", read("many")],
+  ["reads nothing", read("nothing")],
+  ["reads a list of structs", read("points", 20n)],
+  ["reads a megabyte", read("big", 300_000n)],
+  ["a revert with a string", read("failString")],
+  ["a revert with a custom error", read("failCustom", 7n)],
+  ["a revert with a nested error", read("failNested")],
+  ["a revert without data", read("failEmpty")],
+  ["a revert with data of nobody", read("failRaw")],
+  ["an assertion", read("failAssert")],
+  ["an overflow", read("failOverflow", 1)],
+  ["a division by zero", read("failDivision", 0n)],
+  ["an index out of range", read("failIndex")],
+  ["out of gas", read("failGas")]
+]
+
 /** Two of the accounts that anvil funds. */
 export const keys = {
   alice: "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",

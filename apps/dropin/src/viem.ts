@@ -14,7 +14,7 @@ import {
 } from "viem"
 import { privateKeyToAccount } from "viem/accounts"
 import type { Contracts } from "./contracts.ts"
-import { keys, type Step, unsettled } from "./steps.ts"
+import { keys, reads, type Step, unsettled } from "./steps.ts"
 
 const bob = privateKeyToAccount(keys.bob).address
 
@@ -65,21 +65,7 @@ export const steps = (transport: Transport, contracts: Contracts, gateway: strin
       async () => (found.names = await deploy(contracts.Names.abi, contracts.Names.bytecode, [bob, gateway]))
     ],
     ["deploys Multicall3", async () => (found.multicall = await deploy(contracts.Calls.abi, contracts.Calls.bytecode))],
-    ["reads a number", read("plain")],
-    ["reads many values", read("many")],
-    ["reads nothing", read("nothing")],
-    ["reads a list of structs", read("points", 20n)],
-    ["reads a megabyte", read("big", 300_000n)],
-    ["a revert with a string", read("failString")],
-    ["a revert with a custom error", read("failCustom", 7n)],
-    ["a revert with a nested error", read("failNested")],
-    ["a revert without data", read("failEmpty")],
-    ["a revert with data of nobody", read("failRaw")],
-    ["an assertion", read("failAssert")],
-    ["an overflow", read("failOverflow", 1)],
-    ["a division by zero", read("failDivision", 0n)],
-    ["an index out of range", read("failIndex")],
-    ["out of gas", read("failGas")],
+    ...reads(read),
     [
       "a function that is not there",
       () => client().readContract({ ...(shapes("plain") as object), address: bob } as never)
