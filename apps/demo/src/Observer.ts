@@ -31,9 +31,9 @@ const log = (event: JsonRpc.Event): Effect.Effect<void> => {
     case "chain wrong-chain":
       return line("wrong chain", { expected: event["expected"], actual: event["actual"] })
     case "health healthy":
-      return line("health check passed")
+      return line("healthy by its checks")
     case "health unhealthy":
-      return line("health check failed")
+      return line("unhealthy by its checks")
   }
   // Single requests are for metrics, not for logs.
   return Effect.void

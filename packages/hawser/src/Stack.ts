@@ -104,7 +104,10 @@ export interface Options {
   readonly breaker?: (Breaker.Options & Breaker.Sharing) | false | undefined
   /** How long one attempt may take. Default 4 seconds; for heavy requests 30. */
   readonly timeout?: Time | false | undefined
-  /** Asks each upstream for its head now and then. Default: off; health is learned from traffic. */
+  /**
+   * Asks each upstream for its head now and then, and shows who is healthy: unhealthy after two checks in a row that failed,
+   * healthy again after one that did not. It leaves nobody out. Default: off; what counts is learned from traffic.
+   */
   readonly health?: Health.Options | false | undefined
   /** Sends reads that are asked at once as one JSON-RPC batch to their upstream. Default: off. */
   readonly batch?: boolean | Http.BatchOptions | undefined

@@ -229,6 +229,10 @@ describe("options", () => {
     assert.match(refused({ upstreams, breaker: { rate: 2 } }), /^Breaker\.rate takes a number/)
     assert.match(refused({ upstreams, hedge: { quantil: 0.9 } }), /^Hedge\.quantil takes no value/)
     assert.match(refused({ upstreams, health: { every: 0 } }), /^Stack\.health\.every takes a duration/)
+    assert.match(
+      refused({ upstreams, health: { every: 1_000, unhealthyThreshold: 0 } }),
+      /^Stack\.health\.unhealthyThreshold takes a whole number of at least 1/
+    )
     assert.match(refused({ upstreams: [{ url: "http://a", methods: { include: "x" } }] }), /^Method\.include takes/)
     assert.strictEqual(
       refused({ upstreams, breaker: false, retry: false, cache: false, hedge: false, deadline: false }),

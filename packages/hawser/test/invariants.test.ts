@@ -1,7 +1,7 @@
-/** Invariants that take several packages to hold: of a hedge over a pool, of fallback and cache, of health checks, of any stack. */
+/** Invariants that take several packages to hold: of a hedge over a pool, of fallback and cache, of any stack. */
 import { assert, describe, it } from "@effect/vitest"
 import { Interruption } from "@hawser/testkit"
-import { Clock, Data, Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Random } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import {
@@ -10,43 +10,13 @@ import {
   Deadline,
   Fallback,
   Hedge,
-  JsonRpc,
   RateLimit,
   ResponseCache,
   Retry,
   Timeout,
   UpstreamPool
 } from "hawser"
-import * as Health from "../src/internal/health.ts"
-
-class Broken extends Data.TaggedError("Broken")<{}> {}
-
-type Client = Layer.Layer<JsonRpc.Client<any>>
-type Upstream = Layer.Layer<JsonRpc.Upstream<any>>
-
-const read = JsonRpc.makeRequest("eth_getBalance", ["0x00000000000000000000000000000000000000aa", "latest"])
-
-/** An upstream that does as it is told, and knows who is under way. */
-const node = (name: string, answer: (nth: number) => Effect.Effect<unknown, Broken>) => {
-  const counts = { asked: 0, running: 0, most: 0, at: [] as Array<number> }
-  const request = () =>
-    Effect.flatMap(Clock.Clock, (clock) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => {
-          counts.most = Math.max(counts.most, ++counts.running)
-          counts.at.push(clock.currentTimeMillisUnsafe())
-          return ++counts.asked
-        }),
-        answer,
-        () => Effect.sync(() => void counts.running--)
-      )
-    )
-  const layer: Upstream = Layer.succeed(JsonRpc.upstream<any>())({ name, request, inspect: () => ({ name }) })
-  return { counts, layer }
-}
-
-const build = (client: Client) =>
-  Effect.flatMap(Layer.build(client), (context) => Effect.provide(JsonRpc.client<any>(), context))
+import { Broken, build, type Client, inVirtualTime, node, read, type Upstream } from "./support/upstream.ts"
 
 const pool = (...upstreams: ReadonlyArray<Upstream>): Client => UpstreamPool.layer(upstreams)
 
@@ -57,11 +27,6 @@ const ended = <A, E>(self: Effect.Effect<A, E>) =>
     yield* TestClock.adjust("1 hour")
     return yield* Fiber.await(fiber)
   })
-
-const inVirtualTime = <A, E>(self: Effect.Effect<A, E, any>, seed: number) =>
-  Effect.runPromise(
-    self.pipe(Effect.scoped, Random.withSeed(seed), Effect.provide(TestClock.layer())) as Effect.Effect<A, E>
-  )
 
 describe("a hedge over a pool", () => {
   it("HG11: no two attempts of one call go to one upstream until all have been asked", () =>
@@ -115,93 +80,6 @@ describe("a fallback over a cache and a pool", () => {
       assert.strictEqual(yield* rpc.request(read), "real")
       assert.strictEqual(counts.asked, 4)
     }).pipe(Effect.scoped)
-  )
-})
-
-describe("health checks", () => {
-  const every = 1_000
-  const checks = (seed: number, answer: (nth: number) => Effect.Effect<unknown, Broken>) =>
-    Effect.gen(function* () {
-      const upstream = node("a", answer)
-      const health = Health.layer({ every, timeout: "300 millis" })
-      const context = yield* Layer.build(health(upstream.layer))
-      const { inspect } = yield* Effect.provide(JsonRpc.upstream<any>(), context)
-      return { counts: upstream.counts, health: () => (inspect() as any).health as Health.Inspection }
-    }).pipe(Random.withSeed(seed))
-
-  it("HC2, HC3: one at a time, spread by a tenth, the first at a random time within the first interval", () =>
-    fc.assert(
-      fc.asyncProperty(fc.integer(), fc.nat(400), (seed, lasts) =>
-        inVirtualTime(
-          Effect.gen(function* () {
-            const { counts } = yield* checks(seed, () => Effect.delay(Effect.succeed("0x1"), lasts))
-            yield* TestClock.adjust("20 seconds")
-            assert.isAtMost(counts.most, 1)
-            assert.isAtMost(counts.at[0]!, every)
-            const took = Math.min(lasts, 300)
-            for (const [i, at] of counts.at.entries()) {
-              if (i === 0) continue
-              const gap = at - counts.at[i - 1]! - took
-              assert.isTrue(gap >= 0.9 * every - 2 && gap <= 1.1 * every + 2, `a gap of ${gap}`)
-            }
-          }),
-          seed
-        )
-      ),
-      { numRuns: 40 }
-    ))
-
-  it.effect("HC3: the first ones of many clients are spread over the interval", () =>
-    Effect.gen(function* () {
-      const firsts: Array<number> = []
-      for (let seed = 0; seed < 200; seed++) {
-        const scope = Effect.scoped(
-          Effect.gen(function* () {
-            const start = (yield* Clock.Clock).currentTimeMillisUnsafe()
-            const { counts } = yield* checks(seed, () => Effect.succeed("0x1"))
-            yield* TestClock.adjust(every)
-            firsts.push(counts.at[0]! - start)
-          })
-        )
-        yield* scope
-      }
-      for (let tenth = 0; tenth < 10; tenth++) {
-        const inside = firsts.filter((at) => Math.floor(at / (every / 10)) === tenth).length
-        assert.isAbove(inside, 5, `between ${tenth} and ${tenth + 1} tenths`)
-      }
-    })
-  )
-
-  it.effect("HC4, HC7: what hangs has failed, and how old the news is can be seen", () =>
-    Effect.gen(function* () {
-      const { health } = yield* checks(1, (nth) => (nth === 1 ? Effect.succeed("0x10") : Effect.never))
-      assert.deepStrictEqual(health(), { head: undefined, checked: undefined, ok: undefined })
-      yield* TestClock.adjust(every)
-      assert.deepInclude(health(), { head: 16, ok: true })
-      yield* TestClock.adjust(2 * every)
-      assert.isFalse(health().ok)
-      assert.isAtMost(health().checked!, every + 300)
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("HC4, HC6: closing leaves no check under way and no timer, wherever it happens", () =>
-    Interruption.everywhere(
-      Effect.sync(() => {
-        const seen: Array<{ readonly running: number }> = []
-        return {
-          run: Effect.scoped(
-            Effect.gen(function* () {
-              const { counts } = yield* checks(3, () => Effect.delay(Effect.succeed("0x1"), "50 millis"))
-              seen.push(counts)
-              yield* Effect.sleep("1 second")
-            })
-          ),
-          check: () => {
-            for (const { running } of seen) assert.strictEqual(running, 0)
-          }
-        }
-      })
-    )
   )
 })
 

@@ -172,6 +172,7 @@ describe("descriptions", () => {
     "subscription.topics",
     "subscription.head",
     "health.checked",
+    "health.streak",
     "hedge.samples",
     "hedge.refused",
     "cache.refreshing",
@@ -188,7 +189,7 @@ describe("descriptions", () => {
       )
       yield* rpc.request(JsonRpc.makeRequest("eth_gasPrice"))
       const { upstreams: shown, ...client } = Stack.status(rpc.inspect())
-      const upstreams = shown.map((one) => ({ ...one, health: { head: 1, checked: 1, ok: true } }))
+      const upstreams = shown.map((one) => ({ ...one, health: { head: 1, checked: 1, ok: true, streak: 0 } }))
       // Each number is changed in turn: some series must change with it.
       const told = (status: Stack.Status) => Metrics.prometheus({ status: () => status })
       const base = told({ ...client, upstreams })

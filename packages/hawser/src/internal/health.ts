@@ -13,15 +13,21 @@ export interface Options {
   readonly every: Duration.Input
   /** How long an answer may take. Default 5 seconds. */
   readonly timeout?: Duration.Input | undefined
+  /** Checks in a row that must fail before it is called unhealthy; the first of all decides alone. Default 2. */
+  readonly unhealthyThreshold?: number | undefined
+  /** Checks in a row that must succeed before it is called healthy again. Default 1. */
+  readonly healthyThreshold?: number | undefined
 }
 
 export interface Inspection {
-  /** The newest block it has told of, to us or to a caller. */
+  /** The head it told of last, to us or to a caller. */
   readonly head: number | undefined
   /** Milliseconds since the last check ended, if there was one. */
   readonly checked: number | undefined
-  /** Whether it answered then. */
+  /** Whether it is healthy, by the thresholds: not whether the last check succeeded. `undefined` before the first. */
   readonly ok: boolean | undefined
+  /** The checks in a row that failed, up to the last one. */
+  readonly streak: number
 }
 
 const blockNumber = JsonRpc.makeRequest("eth_blockNumber")
@@ -29,7 +35,9 @@ const blockNumber = JsonRpc.makeRequest("eth_blockNumber")
 export const layer = (options: Options) => {
   const given = Read.read("Stack.health", options, {
     every: Read.duration(),
-    timeout: Read.duration({ default: "5 seconds" })
+    timeout: Read.duration({ default: "5 seconds" }),
+    unhealthyThreshold: Read.integer({ min: 1, default: 2 }),
+    healthyThreshold: Read.integer({ min: 1, default: 1 })
   })
   return <E, LE, R>(self: Layer.Layer<JsonRpc.Upstream<E>, LE, R>): Layer.Layer<JsonRpc.Upstream<E>, LE, R> =>
     JsonRpc.transform(self, "health", (below: JsonRpc.Service<E>, events) =>
@@ -40,7 +48,18 @@ export const layer = (options: Options) => {
         let head: number | undefined
         let checked: number | undefined
         let ok: boolean | undefined
+        let failures = 0
+        let successes = 0
 
+        const settle = (success: boolean) => {
+          checked = Call.now(clock)
+          failures = success ? 0 : failures + 1
+          successes = success ? successes + 1 : 0
+          const isEnough = success ? successes >= given.healthyThreshold : failures >= given.unhealthyThreshold
+          if (ok === success || (ok !== undefined && !isEnough)) return
+          ok = success
+          if (events.active) events.emit({ type: ok ? "healthy" : "unhealthy" })
+        }
         const seen = (request: JsonRpc.Request, result: unknown) => {
           if (request.method === "eth_blockNumber" && typeof result === "string") head = Number(result)
         }
@@ -49,11 +68,8 @@ export const layer = (options: Options) => {
           Effect.provideService(Call.Current, undefined),
           Effect.exit,
           Effect.map((exit) => {
-            const before = ok
-            checked = Call.now(clock)
-            ok = exit._tag === "Success"
             if (exit._tag === "Success") seen(blockNumber, exit.value)
-            if (before !== ok && events.active) events.emit({ type: ok ? "healthy" : "unhealthy" })
+            settle(exit._tag === "Success")
           })
         )
         const spread = () => Duration.millis(given.every * (0.9 + 0.2 * random.nextDoubleUnsafe()))
@@ -76,7 +92,8 @@ export const layer = (options: Options) => {
           inspect: (): Inspection => ({
             head,
             checked: checked === undefined ? undefined : Call.now(clock) - checked,
-            ok
+            ok,
+            streak: failures
           })
         }
       })

@@ -121,10 +121,10 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
     ws === undefined ? undefined : Number(ws.open)
   ),
   row("ws_subscriptions", "Subscriptions at an upstream's WebSocket.", ({ ws }) => ws?.subscriptions),
-  row("health_ok", "Whether the last health check succeeded; NaN before the first.", ({ health }) =>
+  row("health_ok", "Whether an upstream is healthy by its health checks; NaN before the first.", ({ health }) =>
     health === undefined ? undefined : Number(health.ok ?? NaN)
   ),
-  row("health_head", "The newest block that a health check has seen; NaN before the first.", ({ health }) =>
+  row("health_head", "The head that an upstream told of last; NaN before the first.", ({ health }) =>
     health === undefined ? undefined : (health.head ?? NaN)
   )
 ]
