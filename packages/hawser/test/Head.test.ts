@@ -5,19 +5,7 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Call, type Head, JsonRpc } from "hawser"
 
-import { hashOf, hex, type Node, pool, responseError } from "./support/lagging.ts"
-
-/** Lets time pass until an effect has ended. */
-const run = <A, E>(self: Effect.Effect<A, E>, step = 50) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(Effect.exit(self), { startImmediately: true })
-    let steps = 0
-    while (fiber.pollUnsafe() === undefined) {
-      yield* TestClock.adjust(step)
-      if (++steps > 10_000) assert.fail("does not end")
-    }
-    return yield* Fiber.join(fiber)
-  })
+import { hashOf, hex, type Node, now, pool, responseError, run } from "./support/lagging.ts"
 
 /** Asks until the head is told. */
 const until = <E>(blockNumber: Effect.Effect<number, E>, head: number) =>
@@ -27,9 +15,6 @@ const until = <E>(blockNumber: Effect.Effect<number, E>, head: number) =>
       yield* TestClock.adjust("1 second")
     }
   })
-
-/** Without letting time pass. */
-const now = <A, E>(self: Effect.Effect<A, E>) => run(self, 0)
 
 const value = <A, E>(exit: Exit.Exit<A, E>): A => {
   if (Exit.isFailure(exit)) assert.fail(String(exit.cause))

@@ -1,5 +1,7 @@
 /** Upstreams of one chain, each with a lag and an honesty of its own, behind a pool with a head. */
-import { Context, Effect, Layer, Random } from "effect"
+import { assert } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Random } from "effect"
+import { TestClock } from "effect/testing"
 import { Chain, Head, JsonRpc, Outcome, Retry, RpcError, UpstreamPool } from "hawser"
 
 export const hex = (number: number) => `0x${number.toString(16)}`
@@ -153,3 +155,18 @@ export const pool = (size: number, options?: Head.Options, seed = built++) =>
       client.request(JsonRpc.makeRequest(method, params))
     return { ledger, nodes, head, client, ask, blockNumber: Effect.map(ask("eth_blockNumber"), Number) }
   }).pipe(Random.withSeed(seed))
+
+/** Lets time pass until an effect has ended. */
+export const run = <A, E>(self: Effect.Effect<A, E>, step = 50) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(Effect.exit(self), { startImmediately: true })
+    let steps = 0
+    while (fiber.pollUnsafe() === undefined) {
+      yield* TestClock.adjust(step)
+      if (++steps > 10_000) assert.fail("does not end")
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+/** Without letting time pass. */
+export const now = <A, E>(self: Effect.Effect<A, E>) => run(self, 0)
