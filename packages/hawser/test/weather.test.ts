@@ -75,6 +75,26 @@ const spared = ({ cost }: World, call: () => Effect.Effect<unknown, unknown>, st
 
 const two = [{}, {}]
 
+/** What becomes of a node that turns callers away. */
+const leftAlone = (when: string, scenario: Scenario.Scenario, step: number) =>
+  row(
+    {
+      when,
+      says: ({ first, pause }) => [
+        "the answer, from another node",
+        `${price(first)}; then ${requests(settled.requests)}: the node is left alone for ${duration(pause)}`
+      ]
+    },
+    Effect.gen(function* () {
+      const world = yield* facing(two)
+      const read = reader(world)
+      yield* world.nodes[1]!.play(scenario)
+      const first = yield* world.cost(read())
+      assert.isString(valueOf(first))
+      return { first, pause: yield* spared(world, read, step) }
+    })
+  )
+
 const failing = [
   Scenario.status(500),
   Scenario.status(403),
@@ -113,23 +133,7 @@ describe("what happens when", () => {
     })
   )
 
-  row(
-    {
-      when: "A node answers 429 with `Retry-After: 2`",
-      says: ({ first, pause }) => [
-        "the answer, from another node",
-        `${price(first)}; then ${requests(settled.requests)}: the node is left alone for ${duration(pause)}`
-      ]
-    },
-    Effect.gen(function* () {
-      const world = yield* facing(two)
-      const read = reader(world)
-      yield* world.nodes[1]!.play(Scenario.status(429, { retryAfter: "2 seconds" }))
-      const first = yield* world.cost(read())
-      assert.isString(valueOf(first))
-      return { first, pause: yield* spared(world, read, 100) }
-    })
-  )
+  leftAlone("A node answers 429 with `Retry-After: 2`", Scenario.status(429, { retryAfter: "2 seconds" }), 100)
 
   row(
     { when: "The only node answers 429 with `Retry-After: 2`", says: (late) => ["the answer, later", price(late)] },
@@ -361,23 +365,7 @@ describe("what happens when", () => {
     })
   )
 
-  row(
-    {
-      when: "A node refuses your key (401)",
-      says: ({ first, pause }) => [
-        "the answer, from another node",
-        `${price(first)}; then ${requests(settled.requests)}: the node is left alone for ${duration(pause)}`
-      ]
-    },
-    Effect.gen(function* () {
-      const world = yield* facing(two)
-      const read = reader(world)
-      yield* world.nodes[1]!.play(Scenario.status(401))
-      const first = yield* world.cost(read())
-      assert.isString(valueOf(first))
-      return { first, pause: yield* spared(world, read, 1_000) }
-    })
-  )
+  leftAlone("A node refuses your key (401)", Scenario.status(401), 1_000)
 
   row(
     {

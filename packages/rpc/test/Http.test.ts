@@ -3,6 +3,7 @@ import { JsonRpc } from "@hawser/core"
 import { Http, RpcError } from "@hawser/rpc"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { refusal } from "./support/refusal.ts"
 
 const read = JsonRpc.makeRequest("eth_blockNumber")
 
@@ -292,14 +293,7 @@ describe("credentials", () => {
 
 describe("options", () => {
   it("are refused by name, without repeating a URL", () => {
-    const refused = (options: unknown) => {
-      try {
-        Http.layer(options as Http.Options)
-      } catch (error) {
-        return (error as Error).message
-      }
-      return "taken"
-    }
+    const refused = (options: unknown) => refusal(() => Http.layer(options as Http.Options))
     for (const url of [undefined, "", "eth.example/key123", "ftp://eth.example/key123", "ws://eth.example/key123", 7]) {
       assert.match(refused({ url }), /^Http\.url takes an http: or https: URL, got /)
       assert.notInclude(refused({ url }), "key123")

@@ -9,6 +9,7 @@ import { createRequire } from "node:module"
 import { decodeFunctionData, encodeFunctionData, encodeFunctionResult, erc20Abi, type Hex, multicall3Abi } from "viem"
 import { Absence, decode, encode, partOf } from "../src/internal/multicall.ts"
 import { forgetAfter } from "../src/internal/batchLimit.ts"
+import { refusal } from "./support/refusal.ts"
 
 const contract = "0xcA11bde05977b3631167028862bE2a173976CA11"
 
@@ -450,14 +451,7 @@ describe("a caller", () => {
 
 describe("options", () => {
   it("are refused by name", () => {
-    const refused = (options: unknown) => {
-      try {
-        Multicall.layer(options as Multicall.Options)
-      } catch (error) {
-        return (error as Error).message
-      }
-      return "taken"
-    }
+    const refused = (options: unknown) => refusal(() => Multicall.layer(options as Multicall.Options))
     assert.strictEqual(refused(undefined), "taken")
     assert.match(refused({ address: "0x12" }), /^Multicall\.address takes an address/)
     assert.match(refused({ size: 1 }), /^Multicall\.size takes a whole number of at least 2/)

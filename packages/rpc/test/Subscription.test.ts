@@ -38,6 +38,16 @@ const hear = (client: Client, params: ReadonlyArray<unknown> = ["newHeads"]) =>
     return { ear, opened }
   })
 
+/** A listener at a client of whose upstreams one tells. */
+const hearing = (params?: ReadonlyArray<unknown>, options?: Subscription.Options) =>
+  Effect.gen(function* () {
+    const { client, world } = yield* facing(options)
+    world.tells = "a"
+    const { ear } = yield* hear(client, params)
+    yield* settled
+    return { client, ear, world }
+  })
+
 const status = (client: Client) => client.inspect()["subscription"] as Subscription.Inspection
 
 /** Lets all who are ready go on. */
@@ -46,10 +56,7 @@ const settled = Effect.forEach(Array.from({ length: 30 }), () => TestClock.adjus
 describe("heads", () => {
   it.effect("come from whoever tells of them, and begin after the present one", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { client, ear, world } = yield* hearing()
       assert.deepStrictEqual(status(client), { listeners: 1, topics: 1, source: "a", head: 19 })
       world.mine()
       world.mine()
@@ -112,10 +119,7 @@ describe("heads", () => {
 
   it.effect("move to looking when the subscription is lost, and back", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { client, ear, world } = yield* hearing()
       world.mine()
       world.tells = undefined
       world.lose()
@@ -139,10 +143,7 @@ describe("heads", () => {
 
   it.effect("move to another who tells", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { client, ear, world } = yield* hearing()
       world.tells = "b"
       world.tree.mine()
       world.lose()
@@ -156,10 +157,7 @@ describe("heads", () => {
 
   it.effect("leave one who has fallen silent, if others know more", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing({ silence: "20 seconds" })
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { client, ear, world } = yield* hearing(["newHeads"], { silence: "20 seconds" })
       yield* TestClock.adjust("1 minute")
       // Nothing has happened: he is right.
       assert.strictEqual(world.subscribed, 1)
@@ -176,10 +174,7 @@ describe("heads", () => {
 
   it.effect("fill the gap, many at once", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { ear, world } = yield* hearing()
       let most = 0
       let now = 0
       const { request } = world.client
@@ -203,10 +198,7 @@ describe("heads", () => {
 
   it.effect("of a reorganisation are those of the new branch", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { ear, world } = yield* hearing()
       world.mine()
       world.mine()
       world.tree.reorg(2, 1)
@@ -220,10 +212,7 @@ describe("heads", () => {
 
   it.effect("wait for an answer as long as it takes", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client)
-      yield* settled
+      const { ear, world } = yield* hearing()
       world.up = false
       world.tree.mine()
       world.mine()
@@ -303,10 +292,7 @@ describe("heads", () => {
 describe("logs", () => {
   it.effect("are those of each block, and are taken back the last first", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client, ["logs", { address: `0x${"7".repeat(40)}` }])
-      yield* settled
+      const { ear, world } = yield* hearing(["logs", { address: `0x${"7".repeat(40)}` }])
       world.mine()
       world.mine()
       yield* settled
@@ -352,10 +338,7 @@ describe("logs", () => {
 
   it.effect("are asked for until they are had, but not of a block that is gone", () =>
     Effect.gen(function* () {
-      const { client, world } = yield* facing()
-      world.tells = "a"
-      const { ear } = yield* hear(client, ["logs", {}])
-      yield* settled
+      const { ear, world } = yield* hearing(["logs", {}])
       world.fails = (method) => method === "eth_getLogs"
       world.mine()
       yield* TestClock.adjust("1 minute")

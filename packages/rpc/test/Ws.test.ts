@@ -6,6 +6,7 @@ import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import * as net from "node:net"
+import { Signal } from "../src/internal/head/signal.ts"
 import { Listener, type Opened } from "../src/internal/subscription/listener.ts"
 import { open as openGlobal, takesHeaders } from "../src/internal/ws/open.ts"
 import { open as openUndici } from "../src/internal/ws/open.undici.ts"
@@ -23,7 +24,7 @@ class Ear {
   opened: Opened | undefined = undefined
   readonly heard: Array<any> = []
   readonly lost: Array<any> = []
-  private readonly waiting = new Set<() => void>()
+  private readonly changed = new Signal()
 
   readonly onOpen = (opened: Opened) => this.told(() => (this.opened = opened))
   readonly onNotification = (result: unknown) => this.told(() => this.heard.push(result))
@@ -31,20 +32,11 @@ class Ear {
 
   private told(f: () => void): void {
     f()
-    for (const check of this.waiting) check()
+    this.changed.poke()
   }
 
   until(condition: (ear: this) => boolean): Effect.Effect<void> {
-    return Effect.callback((resume) => {
-      const check = () => {
-        if (!condition(this)) return
-        this.waiting.delete(check)
-        resume(Effect.void)
-      }
-      this.waiting.add(check)
-      check()
-      return Effect.sync(() => void this.waiting.delete(check))
-    })
+    return this.changed.until(() => condition(this))
   }
 }
 

@@ -6,6 +6,7 @@ import { Effect, Exit, Fiber, Random, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
+import { refusal } from "./support/refusal.ts"
 
 const echo = (value: unknown) => JsonRpc.makeRequest("test_getEcho", [value])
 
@@ -438,14 +439,7 @@ describe("whatever list a node makes of the answers", () => {
 
 describe("options", () => {
   it("are refused by name", () => {
-    const refused = (batch: unknown) => {
-      try {
-        Http.layer({ url: "http://a.example", batch } as Http.Options)
-      } catch (error) {
-        return (error as Error).message
-      }
-      return "taken"
-    }
+    const refused = (batch: unknown) => refusal(() => Http.layer({ url: "http://a.example", batch } as Http.Options))
     for (const batch of [undefined, true, false, {}, { size: 1, wait: "5 millis", bytes: 10 }]) {
       assert.strictEqual(refused(batch), "taken")
     }
