@@ -13,22 +13,18 @@
  *
  * A tier hands on what it cannot take: for want of health (see `overflow`) and for want of room (see `capacity`).
  */
-import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import { type Call, Events, JsonRpc, type Outcome } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import * as Scheduler from "effect/Scheduler"
-import type { Member, Spec } from "./internal/member.ts"
+import { build } from "./internal/build.ts"
+import { client } from "./internal/client.ts"
+import type { Event } from "./internal/ground.ts"
+import { isAnswer } from "./internal/job.ts"
 import type { Disagreement } from "./internal/quorum.ts"
-import { Ballot, ballotOf, type Group, poll } from "./internal/quorum.ts"
-import { Roster } from "./internal/roster.ts"
-import { Turn } from "./internal/turn.ts"
-import { type Event as RoundEvent, type Failing, type Job, Round } from "./internal/round.ts"
-import { readMember, readMembers, readOptions, type Settings } from "./internal/settings.ts"
+import { readLayers, readMembers, readOptions, readQuorum } from "./internal/settings.ts"
 
+export type { Event } from "./internal/ground.ts"
 export { Disagreement, type Group } from "./internal/quorum.ts"
 
 export interface Options<in E = any> {
@@ -102,9 +98,6 @@ export interface MemberOptions {
    */
   readonly capacity?: number | undefined
 }
-
-/** What a pool tells as it happens. */
-export type Event = RoundEvent
 
 /** A snapshot of one upstream, as the pool sees it. */
 export interface MemberInspection {
@@ -249,6 +242,9 @@ export interface LayerOptions<in E = any> extends Options<E> {
   readonly quorum?: LayerQuorum | undefined
 }
 
+/** What a client above a pool of upstreams that fail with `E` can fail with. */
+export type ClientError<E> = Extract<E, JsonRpc.Rejected> | Call.NoAnswer<Exclude<E, JsonRpc.Rejected> | Call.Defect>
+
 /**
  * Builds one client from many upstreams. It fails with the chain's own answer (`Rejected`) or with nobody's
  * (`NoAnswer`), which holds one cause for each upstream.
@@ -264,240 +260,5 @@ export const layer = <const Us extends ReadonlyArray<Upstream>>(
   const { quorum: given, ...rest } = options ?? {}
   const settings = readOptions(rest)
   const quorum = given === undefined ? undefined : readQuorum(given)
-  if (upstreams.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", upstreams)
-  const specs = upstreams.map((given: Upstream, i) => readMember(memberOf(given, i)))
-  return Layer.effect(JsonRpc.client<any>())(
-    Effect.gen(function* () {
-      const members = yield* Effect.forEach(specs, ({ capacity, tier, upstream, weight }) =>
-        Effect.map(Layer.build(upstream as Layer.Layer<JsonRpc.Upstream<any>>), (context) => {
-          const service = Context.get(context, JsonRpc.upstream<any>())
-          return { name: service.name, upstream: service, tier, weight, capacity }
-        })
-      ).pipe(Effect.map(apart))
-      const observer = yield* JsonRpc.Observer
-      const sink = Events.into(observer, (event: Event) => ({ layer: "pool", upstream: "", ...event }))
-      const pool = yield* build(members, settings, sink)
-      return {
-        name: "pool",
-        request: (request: JsonRpc.Request) =>
-          quorum !== undefined && request.nature === "read" && quorum.only(request)
-            ? Effect.withFiber((fiber) =>
-                // All who are to be asked are being asked already.
-                fiber.getRef(Call.Insist) === "hedge"
-                  ? Effect.fail(nobody)
-                  : Effect.catchTag(
-                      pool.quorum((upstream) => upstream.request(request), quorum),
-                      "Disagreement",
-                      (error) => Effect.fail(disagreeing(error as Disagreement))
-                    )
-              )
-            : pool.run({
-                ask: (upstream) => upstream.request(request),
-                check,
-                repeatable: request.nature === "read",
-                isAnswer: isRejected
-              }),
-        inspect: () => ({
-          name: "pool",
-          upstreams: pool.inspect().map((pool, i) => ({ ...members[i]!.upstream.inspect(), pool }))
-        })
-      }
-    })
-  ) as never
-}
-
-const blockNumber = JsonRpc.makeRequest("eth_blockNumber")
-
-const check = (upstream: JsonRpc.Service<any>) => upstream.request(blockNumber)
-
-/** Two of one name, as two keys at one host are, become `name` and `name#2`: each has a cause of its own. */
-const apart = <U>(specs: ReadonlyArray<Spec<U>>): ReadonlyArray<Spec<U>> => {
-  const taken = new Map<string, number>()
-  return specs.map((spec) => {
-    const count = (taken.get(spec.name) ?? 0) + 1
-    taken.set(spec.name, count)
-    return count === 1 ? spec : { ...spec, name: `${spec.name}#${count}` }
-  })
-}
-
-const memberOf = (given: Upstream, i: number): { readonly upstream: UpstreamLayer } => {
-  if (Layer.isLayer(given)) return { upstream: given }
-  return typeof given === "object" && given !== null
-    ? (given as { readonly upstream: UpstreamLayer })
-    : Read.reject(`UpstreamPool.upstreams[${i}]`, "a layer of an upstream, or a record with one", Read.hidden)
-}
-
-const readQuorum = (given: LayerQuorum) => {
-  const quorum = Read.read("UpstreamPool.quorum", given, {
-    of: Read.integer({ min: 1 }),
-    agree: Read.integer({ min: 1 }),
-    equal: Read.fn<NonNullable<Quorum["equal"]>, undefined>({ default: undefined }),
-    only: Read.fn<NonNullable<LayerQuorum["only"]>>({ default: () => true })
-  })
-  if (quorum.agree > quorum.of)
-    Read.reject("UpstreamPool.quorum.agree", `a whole number up to ${quorum.of}`, quorum.agree)
-  return quorum
-}
-
-const nobody = new Call.NoAnswer<never>({
-  causes: [],
-  [Outcome.TypeId]: Outcome.verdict({ counts: "neutral", again: "nowhere", ran: "no" })
-})
-
-/** Those who have answered, each with its side. */
-const disagreeing = (error: Disagreement): Call.NoAnswer<Disagreement> =>
-  new Call.NoAnswer({
-    causes: error.groups.flatMap(({ upstreams }) => upstreams.map((upstream) => ({ upstream, error }))),
-    [Outcome.TypeId]: Outcome.verdict()
-  })
-
-/** What a client above a pool of upstreams that fail with `E` can fail with. */
-export type ClientError<E> = Extract<E, JsonRpc.Rejected> | Call.NoAnswer<Exclude<E, JsonRpc.Rejected> | Call.Defect>
-
-const isRejected = (error: unknown): boolean => error instanceof JsonRpc.Rejected
-
-const isAnswer = (_error: unknown, verdict: Outcome.Verdict): boolean =>
-  verdict.again === "nowhere" && verdict.counts !== "failure"
-
-const build = <U>(specs: ReadonlyArray<Spec<U>>, settings: Settings, events: Events.Sink<Event>) =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const source = yield* Random.Random
-    const random = () => source.nextDoubleUnsafe()
-    const roster = new Roster<U>(settings)
-    roster.set(specs, Call.now(clock))
-    const { gather, judge, outage } = settings
-    const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
-    const emit = (event: () => Event) => {
-      if (events.active) events.emit(event())
-    }
-    const ground = {
-      clock,
-      random,
-      roster,
-      judge,
-      emit,
-      patient: outage === "wait",
-      turn: gather ? new Turn<U>(dispatcher) : undefined
-    }
-
-    const run = <A, E, R>(job: Job<U, A, E, R>, wish?: Execution): Effect.Effect<A, Failing<E>, R> =>
-      Call.use((call, fiber) => {
-        call.pooled = true
-        return new Round(ground, job, call, {
-          scope: wish?.scope ?? fiber.getRef(Call.Sticky),
-          excluded: wish?.exclude ?? fiber.getRef(Call.Exclude),
-          hedging: fiber.getRef(Call.Insist) === "hedge"
-        }).next()
-      })
-
-    const quorum = <A, E, R>(ask: (upstream: U) => Effect.Effect<A, E, R>, options: Quorum<A>) => {
-      const { agree, equal = sameJson, of } = options
-      Read.integer({ min: 1 })("UpstreamPool.quorum.of", of)
-      Read.integer({ min: 1, max: of })("UpstreamPool.quorum.agree", agree)
-      const nameOf = (upstream: U) => roster.members.find((member) => member.upstream === upstream)?.name ?? ""
-      const cast = (upstream: U): Effect.Effect<Ballot, E | Ballot, R> =>
-        Effect.mapBoth(ask(upstream), {
-          onSuccess: (value) => new Ballot(nameOf(upstream), { value }),
-          onFailure: (error) => (isAnswer(error, judge(error)) ? new Ballot(nameOf(upstream), { error }) : error)
-        })
-      /** Whom `taken` names is being asked for another place, or has cast its ballot. */
-      const ballot = (taken: Array<string>) =>
-        run<Ballot, E | Ballot, R>(
-          {
-            ask: (upstream) =>
-              Effect.suspend(() => {
-                const name = nameOf(upstream)
-                taken.push(name)
-                return Effect.onExitPrimitive(cast(upstream), (exit) => {
-                  if (ballotOf(exit) === undefined) taken.splice(taken.indexOf(name), 1)
-                  return undefined
-                })
-              }),
-            check: undefined,
-            repeatable: true,
-            isAnswer: (error) => error instanceof Ballot
-          },
-          { exclude: taken }
-        )
-      const alike = (a: Group["answer"], b: Group["answer"]) =>
-        "value" in a && "value" in b
-          ? equal(a.value as A, b.value as A)
-          : "error" in a && "error" in b && sameError(a.error, b.error)
-      const group = Effect.withFiber<Group, Failing<E> | Disagreement, R>((fiber) => {
-        const places = ballot(Array.from(fiber.getRef(Call.Exclude)))
-        return poll(places as Effect.Effect<Ballot, Failing<E> | Ballot, R>, of, agree, alike)
-      })
-      return Effect.flatMap(group, ({ answer }) =>
-        "value" in answer ? Effect.succeed(answer.value as A) : Effect.fail(answer.error as E)
-      )
-    }
-
-    return {
-      run,
-      quorum,
-      set: (upstreams: ReadonlyArray<Upstreams<U>>) =>
-        Effect.suspend(() => {
-          const specs = readMembers(upstreams)
-          return Effect.sync(() => roster.set(specs, Call.now(clock)))
-        }),
-      drain: (name: string) =>
-        Effect.suspend(() => {
-          const member = roster.members.find((member) => member.name === name)
-          if (member === undefined) return Effect.void
-          member.draining = true
-          return idle(member)
-        }),
-      inspect: () => roster.members.map((member) => inspectMember(member, roster, Call.now(clock)))
-    }
-  })
-
-/** Ends when nothing is under way at a member. */
-const idle = (member: Member<unknown>): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (member.load.inflight === 0) return resume(Effect.void)
-    const listener = () => {
-      if (member.load.inflight > 0) return
-      member.settled.delete(listener)
-      resume(Effect.void)
-    }
-    member.settled.add(listener)
-    return Effect.sync(() => void member.settled.delete(listener))
-  })
-
-const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b)
-
-// Wording differs between nodes that mean the same: two reverts agree when their data do.
-const sameError = (a: unknown, b: unknown): boolean => sameJson(essence(a), essence(b))
-
-const essence = (error: unknown): unknown =>
-  error instanceof JsonRpc.Rejected
-    ? [error.kind, error.data ?? null]
-    : error instanceof Error
-      ? [error.name, error.message]
-      : error
-
-const inspectMember = <U>(member: Member<U>, roster: Roster<U>, now: number): MemberInspection => ({
-  name: member.name,
-  tier: member.tier,
-  weight: member.weight,
-  capacity: member.capacity === Infinity ? undefined : member.capacity,
-  inflight: member.load.inflight,
-  ...outOf(member, roster, now),
-  latency: member.load.latency,
-  failing: member.load.failing,
-  cost: member.cost(now),
-  asked: member.asked,
-  successes: member.successes,
-  failures: member.failures,
-  neutrals: member.neutrals,
-  refusals: member.refusals,
-  lastError: member.lastError === undefined ? undefined : Call.summary(member.lastError)
-})
-
-const outOf = <U>(member: Member<U>, roster: Roster<U>, now: number): Pick<MemberInspection, "out" | "leftOut"> => {
-  if (roster.isEligible(member, now)) return { out: member.isFull ? "at capacity" : undefined, leftOut: undefined }
-  if (member.draining) return { out: "draining", leftOut: undefined }
-  if (member.isEjected(now)) return { out: "ejected", leftOut: member.ejection!.because }
-  return { out: "refused", leftOut: Call.summary(member.leftOut!.error) }
+  return Layer.effect(JsonRpc.client<any>())(client(readLayers(upstreams), settings, quorum)) as never
 }

@@ -10,6 +10,7 @@ import { Clock, Data, Duration, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { UpstreamPool } from "../src/index.ts"
+import { LastResort } from "../src/internal/lastResort.ts"
 import { Lease } from "../src/internal/lease.ts"
 import { Member } from "../src/internal/member.ts"
 import { Round } from "../src/internal/round.ts"
@@ -429,18 +430,18 @@ describe("mutants: each defect is found", () => {
       }
     ],
     "two callers probe at once": [
-      Round.prototype,
+      LastResort.prototype,
       {
         isDue(member) {
-          return this.spent?.has(member) !== true && Call.now(this.pool.clock) >= member.probeAt
+          return !this.spent.has(member) && Call.now(this.pool.clock) >= member.probeAt
         }
       }
     ],
     "all fail with the first probe": [
-      Round.prototype,
+      LastResort.prototype,
       {
         sitOut() {
-          return this.giveUp()
+          return this.round.giveUp()
         }
       }
     ],

@@ -1,4 +1,6 @@
-import { Options as Read, Outcome } from "@hawser/core"
+import { type JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import * as Layer from "effect/Layer"
+import type * as UpstreamPool from "../UpstreamPool.ts"
 import type { Rules } from "./ejection.ts"
 import type { Spec } from "./member.ts"
 
@@ -43,7 +45,7 @@ export const readMembers = <U>(given: ReadonlyArray<{ readonly upstream: U }>): 
 const readCapacity: Read.Reader<number> = (option, received) =>
   Read.integer({ min: 1, default: undefined })(option, received) ?? Infinity
 
-export const readMember = <U>(member: { readonly upstream: U }): Spec<U> =>
+const readMember = <U>(member: { readonly upstream: U }): Spec<U> =>
   Read.read("UpstreamPool.upstreams", member, {
     name: Read.string({ default: "upstream" }),
     upstream: Read.any<U>(),
@@ -51,3 +53,32 @@ export const readMember = <U>(member: { readonly upstream: U }): Spec<U> =>
     weight: Read.number({ above: 0, default: 1 }),
     capacity: readCapacity
   }) as Spec<U>
+
+type UpstreamLayer = Layer.Layer<JsonRpc.Upstream<any>>
+
+/** Upstreams as a layer takes them; their names are known when they are built. */
+export const readLayers = (given: ReadonlyArray<UpstreamPool.Upstream>): ReadonlyArray<Spec<UpstreamLayer>> => {
+  if (given.length === 0) Read.reject("UpstreamPool.upstreams", "at least one upstream", given)
+  return given.map((one, i) => readMember(memberOf(one, i)))
+}
+
+const memberOf = (given: UpstreamPool.Upstream, i: number): { readonly upstream: UpstreamLayer } => {
+  if (Layer.isLayer(given)) return { upstream: given as UpstreamLayer }
+  return typeof given === "object" && given !== null
+    ? (given as { readonly upstream: UpstreamLayer })
+    : Read.reject(`UpstreamPool.upstreams[${i}]`, "a layer of an upstream, or a record with one", Read.hidden)
+}
+
+export type LayerQuorum = ReturnType<typeof readQuorum>
+
+export const readQuorum = (given: UpstreamPool.LayerQuorum) => {
+  const quorum = Read.read("UpstreamPool.quorum", given, {
+    of: Read.integer({ min: 1 }),
+    agree: Read.integer({ min: 1 }),
+    equal: Read.fn<NonNullable<UpstreamPool.Quorum["equal"]>, undefined>({ default: undefined }),
+    only: Read.fn<NonNullable<UpstreamPool.LayerQuorum["only"]>>({ default: () => true })
+  })
+  if (quorum.agree > quorum.of)
+    Read.reject("UpstreamPool.quorum.agree", `a whole number up to ${quorum.of}`, quorum.agree)
+  return quorum
+}

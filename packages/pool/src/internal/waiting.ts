@@ -1,4 +1,4 @@
-// What a call waits for while upstreams are out of order.
+// What there is to wait for at the upstreams of a pool.
 import type { Outcome } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -54,4 +54,17 @@ export const firstAnswer = <U>(
     }
     if (listeners.size === 0) return resume(Effect.succeed(false))
     return Effect.sync(offAll)
+  })
+
+/** Ends when nothing is under way at a member. */
+export const idle = (member: Member<unknown>): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (member.load.inflight === 0) return resume(Effect.void)
+    const listener = () => {
+      if (member.load.inflight > 0) return
+      member.settled.delete(listener)
+      resume(Effect.void)
+    }
+    member.settled.add(listener)
+    return Effect.sync(() => void member.settled.delete(listener))
   })
