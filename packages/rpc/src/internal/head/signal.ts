@@ -1,3 +1,5 @@
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** Wakes those who wait for something to hold. Costs nothing while nobody waits. */
@@ -21,5 +23,10 @@ export class Signal {
       this.waiting.add(look)
       return Effect.sync(() => void this.waiting.delete(look))
     })
+  }
+
+  /** Ends when the condition holds, or after so many milliseconds. */
+  within(clock: Clock.Clock, millis: number, condition: () => boolean): Effect.Effect<unknown> {
+    return Effect.raceFirst(this.until(condition), clock.sleep(Duration.millis(Math.ceil(millis))))
   }
 }
