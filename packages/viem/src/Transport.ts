@@ -1,4 +1,3 @@
-import type { JsonRpc } from "hawser"
 import {
   BaseError,
   type Chain,
@@ -11,10 +10,16 @@ import {
 import * as Errors from "./internal/errors.ts"
 import * as Pools from "./internal/pools.ts"
 
-export type { Attributes, Options, Source } from "./internal/pools.ts"
+export type { Options, Source } from "./internal/pools.ts"
+
+/** What the transport adds to `client.transport`. */
+export interface Attributes extends Pools.Attributes {
+  /** Subscribes as `eth_subscribe` does: heads and logs in order, each once, whichever upstream tells of them. */
+  readonly subscribe: Pools.Subscribe
+}
 
 /** `webSocket` is the type by which viem's watchers know that they can subscribe. */
-export type HawserTransport = Transport<"hawser" | "webSocket", Pools.Attributes>
+export type HawserTransport = Transport<"hawser" | "webSocket", Attributes>
 
 /**
  * A viem transport over many upstreams.
@@ -28,29 +33,12 @@ export type HawserTransport = Transport<"hawser" | "webSocket", Pools.Attributes
  * the options `timeout` (one attempt) and `deadline` (the whole call). `signal` is honoured.
  */
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
-  const { key = "hawser", name = "Hawser", push, ...stack } = options
-  const pools = Pools.make(source, stack)
-  const timeout = Pools.timeoutOf(stack)
-  const type = Pools.isPushing(source, { push, ...stack }) ? "webSocket" : "hawser"
+  const { open, pushing, ...identity } = Pools.make(source, options, toViemError)
   return ({ chain }: { readonly chain?: Chain | undefined }) => {
-    const pool = pools(chain?.id)
-    const { close, on, request, status } = pool
-    return createTransport<"hawser" | "webSocket", Pools.Attributes>(
-      {
-        key,
-        name,
-        type,
-        retryCount: 0,
-        ...(timeout === undefined ? {} : { timeout }),
-        request: (async (args: JsonRpc.Request, requestOptions?: { readonly signal?: AbortSignal }) => {
-          try {
-            return await request(args, requestOptions)
-          } catch (error) {
-            throw toViemError(error, args)
-          }
-        }) as never
-      },
-      { close, on, status, subscribe: Pools.subscriber(pool, toViemError) }
+    const { request, ...attributes } = open(chain?.id)
+    return createTransport<"hawser" | "webSocket", Attributes>(
+      { ...identity, type: pushing ? "webSocket" : "hawser", retryCount: 0, request: request as never },
+      attributes
     )
   }
 }

@@ -4,17 +4,22 @@
  * viem 3 is a preview; this is tested against 3.0.0-next.12.
  */
 import { Errors as Base, Transport } from "#viem3"
-import { RpcResponse } from "#viem3/utils"
+import { type RpcClient, RpcResponse } from "#viem3/utils"
 import * as Errors from "./internal/errors.ts"
 import * as Pools from "./internal/pools.ts"
 
-export type { Attributes, Options, Source } from "./internal/pools.ts"
+export type { Options, Source } from "./internal/pools.ts"
 
-/** `subscribe` is there if watchers are to use it: viem 3 looks for it. */
-export type HawserTransport = Transport.Transport<
-  "hawser",
-  Omit<Pools.Attributes, "subscribe"> & Partial<Pick<Pools.Attributes, "subscribe">>
->
+/** What the transport adds to `client.transport`. */
+export interface Attributes extends Pools.Attributes {
+  /**
+   * Subscribes as `eth_subscribe` does: heads and logs in order, each once, whichever upstream tells of them. It is there
+   * if watchers are to use it: viem 3 looks for it.
+   */
+  readonly subscribe?: RpcClient.Socket.subscribe.Fn
+}
+
+export type HawserTransport = Transport.Transport<"hawser", Attributes>
 
 /**
  * A viem 3 transport over many upstreams.
@@ -27,35 +32,47 @@ export type HawserTransport = Transport.Transport<
  * chain, viem's own retries are off, and `signal` is honoured.
  */
 export const hawser = (source: Pools.Source, options: Pools.Options = {}): HawserTransport => {
-  const { key = "hawser", name = "Hawser", push, ...stack } = options
-  const pools = Pools.make(source, stack)
-  const timeout = Pools.timeoutOf(stack)
-  const pushing = Pools.isPushing(source, { push, ...stack })
+  const { key, name, open, pushing, timeout } = Pools.make(source, options, toViemError)
   return Transport.from({
     key,
     name,
     type: "hawser",
     setup: ({ chain }) => {
-      const pool = pools(chain?.id)
-      const { close, on, request, status } = pool
-      return {
-        retryCount: 0,
-        ...(timeout === undefined ? {} : { timeout }),
-        close,
-        on,
-        status,
-        ...(pushing ? { subscribe: Pools.subscriber(pool, toViemError) } : {}),
-        request: async ({ method, params }, requestOptions) => {
-          const args = { method, params: params as ReadonlyArray<unknown> | undefined }
-          try {
-            return await request(args, requestOptions)
-          } catch (error) {
-            throw toViemError(error, args)
-          }
-        }
-      }
+      const { subscribe, ...pool } = open(chain?.id)
+      return { ...pool, ...(pushing ? { subscribe: listeningLater(subscribe) } : {}), retryCount: 0, timeout }
     }
   })
+}
+
+/** viem 3 gives its listeners to the subscription it gets. What is told before is kept for them. */
+const listeningLater =
+  (subscribe: Pools.Subscribe): RpcClient.Socket.subscribe.Fn =>
+  async ({ params }) => {
+    const data = kept<unknown>()
+    const errors = kept<Error>()
+    const { subscriptionId, unsubscribe } = await subscribe({
+      params,
+      onData: ({ result }) => data.tell(result),
+      onError: errors.tell
+    })
+    return {
+      subscriptionId,
+      onData: (listener) => data.listen((result) => listener({ subscription: subscriptionId, result })),
+      onError: errors.listen,
+      unsubscribe: async () => ({ id: 0, jsonrpc: "2.0", ...(await unsubscribe()) })
+    }
+  }
+
+const kept = <A>() => {
+  const waiting: Array<A> = []
+  let listener = (told: A): void => void waiting.push(told)
+  return {
+    tell: (told: A) => listener(told),
+    listen: (added: (told: A) => void) => {
+      listener = added
+      for (const told of waiting.splice(0)) added(told)
+    }
+  }
 }
 
 const toViemError = Errors.mapper({

@@ -1,142 +1,115 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode, Scenario } from "@hawser/testkit"
-import { hawser, type HawserTransport, type Options } from "@hawser/viem/v3"
+import { hawser, type HawserTransport } from "@hawser/viem/v3"
 import { Effect } from "effect"
-import { Call } from "hawser"
-import { Actions, Client, ContractError, type Errors, fallback, http, Transport } from "viem3"
-import { mainnet, polygon } from "viem3/chains"
-import { Abi, AbiError, RpcResponse } from "viem3/utils"
+import type { Stack } from "hawser"
+import { Actions, Client, custom, fallback, http, loadBalance, rateLimit, type Transport } from "viem3"
+import { mainnet } from "viem3/chains"
 import { expectTypeOf } from "vitest"
+import { conformance } from "./conformance.ts"
+import { errorOf } from "./support/Viem.ts"
+import { viem3 } from "./support/viem3.ts"
 
-const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options: Options = {}) =>
-  Effect.gen(function* () {
-    const nodes = yield* Effect.forEach(scenarios, (scenario) => FaultyNode.make({ scenario }))
-    const transport = hawser(
-      nodes.map(({ url }) => url),
-      options
-    )
-    const client = yield* Effect.acquireRelease(
-      Effect.sync(() => Client.create({ chain: mainnet, transport })),
-      (client) => Effect.promise(() => client.transport.close())
-    )
-    return { client, nodes, transport, sent: () => nodes.reduce((sum, node) => sum + node.count(), 0) }
+conformance(viem3)
+
+/** A client of a transport, which is closed with the scope. */
+const clientOf = (transport: HawserTransport) =>
+  Effect.acquireRelease(
+    Effect.sync(() => Client.create({ chain: mainnet, transport })),
+    (client) => Effect.promise(client.transport.close)
+  )
+
+describe("an instance", () => {
+  it("is what setup() gives, with subscribe where watchers are to use it", () => {
+    const keys = ["close", "on", "request", "retryCount", "status", "timeout"]
+    assert.hasAllKeys(hawser("http://127.0.0.1:1").setup(), keys)
+    assert.hasAllKeys(hawser("ws://127.0.0.1:1").setup(), [...keys, "subscribe"])
   })
 
-const rejected = (promise: () => Promise<unknown>) =>
-  Effect.promise(() =>
-    promise().then(
-      (value) => assert.fail(`resolved with ${String(value)}`),
-      (error: unknown) => error as Errors.BaseError
-    )
-  )
-
-const head = (client: Client.Client) =>
-  Effect.promise(() => Actions.block.getNumber(client, { cacheTime: 0 }).then(Number))
-
-/** Every error of a chain of causes. */
-const causes = (error: unknown): ReadonlyArray<unknown> =>
-  error instanceof Error ? [error, ...causes(error.cause)] : []
-
-describe("two upstreams, of which one is useless", () => {
-  for (const [name, scenario] of Object.entries(Scenario.useless)) {
-    it.live(`${name}: the right answer comes`, () =>
-      Effect.gen(function* () {
-        const { client } = yield* over([scenario, Scenario.healthy])
-        for (let i = 0; i < 4; i++) assert.strictEqual(yield* head(client), 1000)
-      })
-    )
-  }
-})
-
-describe("errors arrive as viem's own", () => {
-  const single = (scenario: Scenario.Scenario) => over([scenario], { retry: false })
-
-  it.live("JSON-RPC codes become its classes, with one request", () =>
+  it.live("leaves out the retries that a client is given", () =>
     Effect.gen(function* () {
-      const cases = [
-        [Scenario.error(-32602, "invalid params"), RpcResponse.InvalidParamsError],
-        [Scenario.error(-32601, "the method eth_foo does not exist"), RpcResponse.MethodNotFoundError],
-        [Scenario.error(-32005, "rate limit exceeded"), RpcResponse.LimitExceededError]
-      ] as const
-      for (const [scenario, expected] of cases) {
-        const { client, nodes } = yield* single(Scenario.when({ method: "eth_getBalance" }, scenario))
-        const error = yield* rejected(() =>
-          client.request({ method: "eth_getBalance", params: ["0x00000000000000000000000000000000000000aa", "latest"] })
-        )
-        assert.isTrue(
-          causes(error).some((cause) => cause instanceof expected),
-          `${expected.name}: ${error.message}`
-        )
-        assert.strictEqual(nodes[0]!.count("eth_getBalance"), 1)
-      }
+      const node = yield* FaultyNode.make({ scenario: Scenario.status(500) })
+      const transport = hawser(node.url, { retry: false })
+      const client = Client.create({ chain: mainnet, transport, retryCount: 3 })
+      yield* errorOf(() => client.request({ method: "eth_blockNumber" }))
+      assert.strictEqual(node.count(), 1)
+      yield* Effect.promise(client.transport.close)
     })
   )
 
-  it.live("a custom error decodes, after one request", () =>
+  it.live("nests in loadBalance and rateLimit", () =>
     Effect.gen(function* () {
-      const abi = Abi.from(["function pay() view returns (uint256)", "error Short(uint256 missing)"])
-      const data = AbiError.encode(AbiError.from("error Short(uint256 missing)"), [7n])
-      const { client, nodes } = yield* single(
-        Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted", { data }))
+      const node = yield* FaultyNode.make()
+      const transport = hawser(["http://127.0.0.1:1", node.url])
+      const over = loadBalance([transport, rateLimit(transport, { requestsPerSecond: 100 })], { retryCount: 0 })
+      const client = Client.create({ chain: mainnet, transport: over, cacheTime: 0 })
+      for (let i = 0; i < 4; i++) {
+        assert.strictEqual(yield* Effect.promise(() => Actions.block.getNumber(client)), 1000n)
+      }
+      assert.strictEqual(node.count("eth_blockNumber"), 4)
+      yield* Effect.promise(transport.setup({ chain: mainnet }).close)
+    })
+  )
+})
+
+describe("a subscription", () => {
+  it.live("keeps what it is told until somebody listens", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make()
+      const { close, subscribe } = (yield* clientOf(hawser(node.wsUrl))).transport
+      const subscription = yield* Effect.promise(() => subscribe!({ params: ["newHeads"] }))
+      const told: Array<readonly [string, unknown]> = []
+      const listen = Effect.sync(() =>
+        subscription.onData(({ result, subscription }) =>
+          told.push([subscription, (result as { number: string }).number])
+        )
       )
-      const error = yield* rejected(() =>
-        Actions.contract.read(client, {
-          abi,
-          address: "0x00000000000000000000000000000000000000aa",
-          functionName: "pay"
+      // Who listens to the same is told at the same time.
+      const other = yield* Effect.promise(() => subscribe!({ params: ["newHeads"] }))
+      const heads = (to: string) =>
+        Effect.callback<void>((resume) => {
+          other.onData(({ result }) => {
+            if ((result as { number: string }).number === to) resume(Effect.void)
+          })
+          node.mine()
         })
+      yield* heads("0x3e9")
+      yield* heads("0x3ea")
+      yield* listen
+      const { subscriptionId } = subscription
+      assert.deepStrictEqual(told, [
+        [subscriptionId, "0x3e9"],
+        [subscriptionId, "0x3ea"]
+      ])
+      yield* heads("0x3eb")
+      assert.deepStrictEqual(told.at(-1), [subscriptionId, "0x3eb"])
+      assert.deepStrictEqual(yield* Effect.promise(() => other.unsubscribe()), { id: 0, jsonrpc: "2.0", result: true })
+      yield* Effect.promise(close)
+      const lost = yield* Effect.callback<unknown>((resume) =>
+        subscription.onError((error) => resume(Effect.succeed(error)))
       )
-      const revert = causes(error).find((cause) => cause instanceof ContractError.ContractFunctionRevertedError)
-      assert.deepInclude((revert as ContractError.ContractFunctionRevertedError).data, { name: "Short", args: [7n] })
-      assert.strictEqual(nodes[0]!.count("eth_call"), 1)
+      assert.deepInclude(lost, { _tag: "SubscriptionLost", reason: "closed" })
     })
   )
 
-  it.live("HTTP failures and dead connections are HttpError, no answer in time is TimeoutError", () =>
+  it.live("serves block.watchHeaders, which needs one, over HTTP too", () =>
     Effect.gen(function* () {
-      for (const scenario of [Scenario.status(500), Scenario.drop, Scenario.refuse, Scenario.truncated]) {
-        const { client } = yield* single(scenario)
-        const error = yield* rejected(() => client.request({ method: "eth_blockNumber" }))
-        assert.instanceOf(error, Transport.HttpError)
-        assert.instanceOf(error.cause, Call.NoAnswer)
-      }
-      const { client } = yield* over([Scenario.hang], { deadline: "50 millis" })
-      assert.instanceOf(yield* rejected(() => client.request({ method: "eth_blockNumber" })), Transport.TimeoutError)
-    })
-  )
-})
-
-describe("instances", () => {
-  it.live("one pool for a transport and a chain; the client's chain is the one that is meant", () =>
-    Effect.gen(function* () {
-      const { nodes, transport } = yield* over([Scenario.healthy], { retry: false })
-      for (let i = 0; i < 5; i++) yield* head(Client.create({ chain: mainnet, transport }))
-      assert.strictEqual(nodes[0]!.count("eth_chainId"), 1)
-      const other = Client.create({ chain: polygon, transport })
-      const error = yield* rejected(() => other.request({ method: "eth_blockNumber" }))
-      assert.include(error.message, "is of chain 1, not 137")
-      yield* Effect.promise(() => other.transport.close())
-    })
-  )
-
-  it.live("nests in viem's fallback", () =>
-    Effect.gen(function* () {
-      const { transport } = yield* over([Scenario.status(500)], { retry: false })
-      const backup = yield* FaultyNode.make()
-      const client = Client.create({ chain: mainnet, transport: fallback([transport, http(backup.url)]) })
-      assert.strictEqual(yield* head(client), 1000)
-    })
-  )
-
-  it.live("aborting rejects and closes the socket", () =>
-    Effect.gen(function* () {
-      const { client, nodes } = yield* over([Scenario.hang])
-      const controller = new AbortController()
-      const promise = client.request({ method: "eth_blockNumber" }, { signal: controller.signal })
-      yield* nodes[0]!.until((node) => node.requests.length === 1)
-      controller.abort()
-      assert.strictEqual((yield* rejected(() => promise)).name, "AbortError")
-      yield* nodes[0]!.until(({ connections }) => connections.open === 0)
+      const node = yield* FaultyNode.make()
+      const client = yield* clientOf(hawser(node.url, { push: true, subscription: { interval: "5 millis" } }))
+      const header = yield* Effect.callback<bigint | null>((resume) => {
+        const watcher = Actions.block.watchHeaders(client)
+        watcher.onError((error) => resume(Effect.die(error)))
+        watcher.onBlockHeader(({ number }) => resume(Effect.succeed(number)))
+        Effect.runFork(
+          Effect.andThen(
+            // It asks again when it has the answer.
+            node.until((node) => node.count("eth_getBlockByNumber") > 1),
+            Effect.sync(() => node.mine())
+          )
+        )
+        return Effect.sync(watcher.off)
+      })
+      assert.strictEqual(header, 1001n)
     })
   )
 })
@@ -146,7 +119,12 @@ describe("types", () => {
     const transport = hawser(["http://127.0.0.1:1"])
     expectTypeOf(transport).toEqualTypeOf<HawserTransport>()
     expectTypeOf(transport).toExtend<Transport.Transport>()
-    fallback([transport, http()])
-    assert.throws(() => hawser([]), /Stack\.upstreams takes a list of at least one/)
+    const client = Client.create({ chain: mainnet, transport })
+    expectTypeOf(client).toExtend<Client.Client>()
+    expectTypeOf(client.transport.status).toEqualTypeOf<() => Stack.Status>()
+    expectTypeOf<NonNullable<typeof client.transport.subscribe>>().toEqualTypeOf<
+      ReturnType<Transport.WebSocket["setup"]>["subscribe"]
+    >()
+    fallback([transport, http(), custom({ request: () => Promise.resolve("0x1") })])
   })
 })

@@ -22,10 +22,12 @@ export interface Constructors {
   readonly bug: (failure: Failure) => Error
 }
 
-/** Makes the function that turns an error of ours into the one that viem's own `http()` would have thrown. */
+/** Turns an error of ours into the one that viem's own `http()` would have thrown. */
+export type ToViemError = (error: unknown, asked: Body) => unknown
+
 export const mapper =
-  (make: Constructors) =>
-  (error: unknown, { method, params }: Body): unknown => {
+  (make: Constructors): ToViemError =>
+  (error, { method, params }) => {
     const failing = (cause: Error, url = "", status?: number): Failure => ({
       body: { method, params },
       url,

@@ -1,5 +1,6 @@
-import { JsonRpc, Provider, Stack } from "hawser"
+import { Provider, Stack } from "hawser"
 import * as Duration from "effect/Duration"
+import type { ToViemError } from "./errors.ts"
 
 /** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
 export type Source =
@@ -21,7 +22,30 @@ export interface Options extends Omit<Stack.Options, "upstreams" | "chainId"> {
   readonly push?: boolean | undefined
 }
 
-/** A subscription in viem's terms. */
+/** What the transport adds to `client.transport`. */
+export interface Attributes {
+  /** Every upstream, what is known of it, and why it is left out. */
+  readonly status: Provider.Provider["status"]
+  /** Calls a listener for each event. Returns the function that stops it. */
+  readonly on: Provider.Provider["on"]
+  /**
+   * Rejects what is under way and closes every socket, for every client of this transport on this chain. A provider that is
+   * shared stays open.
+   */
+  readonly close: Provider.Provider["close"]
+}
+
+/** A pool with viem's errors. */
+export interface Pool extends Attributes {
+  readonly request: (
+    args: { readonly method: string; readonly params?: unknown },
+    options?: Provider.RequestOptions
+  ) => Promise<unknown>
+  /** Subscribes as viem 2 does. */
+  readonly subscribe: Subscribe
+}
+
+/** A subscription in viem 2's terms. */
 export interface Subscribe {
   (options: {
     readonly params: ReadonlyArray<unknown>
@@ -33,51 +57,55 @@ export interface Subscribe {
   }>
 }
 
-/** What the transport adds to `client.transport`. */
-export interface Attributes {
-  /** Every upstream, what is known of it, and why it is left out. */
-  readonly status: Provider.Provider["status"]
-  /** Calls a listener for each event. Returns the function that stops it. */
-  readonly on: Provider.Provider["on"]
-  /** Subscribes as `eth_subscribe` does: heads and logs in order, each once, whichever upstream tells of them. */
-  readonly subscribe: Subscribe
-  /**
-   * Rejects what is under way and closes every socket, for every client of this transport on this chain. A provider that is
-   * shared stays open.
-   */
-  readonly close: Provider.Provider["close"]
+/** What a transport is made of, whichever viem it is for. */
+export interface Parts {
+  readonly key: string
+  readonly name: string
+  /** Milliseconds that a call may take, for what viem times by its transport. */
+  readonly timeout: number | undefined
+  /** Whether watchers are to subscribe. */
+  readonly pushing: boolean
+  /** One pool for each chain, however often viem instantiates a transport. */
+  readonly open: (chainId: number | undefined) => Pool
 }
 
-/**
- * One pool for each chain, however often viem instantiates a transport.
- *
- * Options are checked at once, so that a wrong one fails where it is written and not at the first request.
- */
-export const make = (source: Source, options: object): ((chainId: number | undefined) => Provider.Provider) => {
-  const pools = new Map<number | undefined, Provider.Provider>()
-  const open = opener(source, options)
-  return (chainId) => {
-    let pool = pools.get(chainId)
-    if (pool === undefined) {
-      pool = open(chainId)
-      pools.set(chainId, pool)
+/** Reads the options at once, so that a wrong one fails where it is written and not at the first request. */
+export const make = (
+  source: Source,
+  { key = "hawser", name = "Hawser", push, ...stack }: Options,
+  toViemError: ToViemError
+): Parts => {
+  const pools = new Map<number | undefined, Pool>()
+  const open = opener(source, stack)
+  return {
+    key,
+    name,
+    timeout: timeoutOf(stack),
+    pushing: push ?? isPushing(source, stack),
+    open: (chainId) => {
+      let pool = pools.get(chainId)
+      if (pool === undefined) {
+        pool = adapted(open(chainId), toViemError)
+        pools.set(chainId, pool)
+      }
+      return pool
     }
-    return pool
   }
 }
 
-/** Whether watchers are to subscribe. */
-export const isPushing = (source: Source, { push, ...stack }: Options): boolean => {
-  if (push !== undefined) return push
-  return typeof source === "string" || Array.isArray(source)
-    ? Stack.isPushing({ ...stack, upstreams: listOf(source) })
-    : false
-}
-
-/** A pool's subscriptions in viem's terms, and its errors. */
-export const subscriber =
-  ({ subscribe }: Provider.Provider, toViemError: (error: unknown, request: JsonRpc.Request) => unknown): Subscribe =>
-  async ({ onData, onError, params }) => {
+const adapted = ({ close, on, request, status, subscribe }: Provider.Provider, toViemError: ToViemError): Pool => ({
+  close,
+  on,
+  status,
+  request: async ({ method, params }, options) => {
+    const args = { method, params: params as ReadonlyArray<unknown> | undefined }
+    try {
+      return await request(args, options)
+    } catch (error) {
+      throw toViemError(error, args)
+    }
+  },
+  subscribe: async ({ onData, onError, params }) => {
     // What is told before the answer is here has no name yet.
     let id = "0x"
     const hearing = {
@@ -85,7 +113,7 @@ export const subscriber =
       onLost: (error: unknown) => onError?.(error as never)
     }
     const opened = await subscribe(params, hearing).catch((error: unknown) => {
-      throw toViemError(error, JsonRpc.makeRequest("eth_subscribe", params))
+      throw toViemError(error, { method: "eth_subscribe", params })
     })
     id = opened.id
     return {
@@ -96,9 +124,12 @@ export const subscriber =
       }
     }
   }
+})
 
-/** Milliseconds that a call may take, for what viem times by its transport. */
-export const timeoutOf = ({ deadline = 10_000 }: Options): number | undefined => {
+const isPushing = (source: Source, stack: Options): boolean =>
+  (typeof source === "string" || Array.isArray(source)) && Stack.isPushing({ ...stack, upstreams: listOf(source) })
+
+const timeoutOf = ({ deadline = 10_000 }: Options): number | undefined => {
   if (deadline === false) return undefined
   const millis = typeof deadline === "function" ? 10_000 : Duration.toMillis(Duration.fromInputUnsafe(deadline))
   return Number.isFinite(millis) ? millis : undefined
