@@ -2,12 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
-import { hawser } from "@hawser/viem"
 import { Deferred, Effect } from "effect"
 import { isError } from "ethers"
 import { Retry, type Stack } from "hawser"
-import { createClient, type Hex } from "viem"
-import { mainnet } from "viem/chains"
+import { viems } from "./viems.ts"
 
 /** Where a call is when it is left: what keeps it there, and how to tell that it is there. */
 interface Place {
@@ -50,10 +48,7 @@ const patient = {
   retry: { schedule: Retry.backoff({ base: "1 minute", cap: "1 minute", jitter: "none" }) }
 } as const
 
-const question: { method: "eth_getBalance"; params: [address: Hex, block: Hex] } = {
-  method: "eth_getBalance",
-  params: ["0x00000000000000000000000000000000000000aa", "0x3e8"]
-}
+const question = { method: "eth_getBalance", params: ["0x00000000000000000000000000000000000000aa", "0x3e8"] } as const
 
 /** A promise that will reject, watched from the beginning. */
 const rejection = (promise: Promise<unknown>) => {
@@ -68,27 +63,29 @@ const isIdle = ({ http, rateLimit }: Stack.UpstreamStatus) => http?.inflight ===
 
 for (const [name, { scenario, there, upstream }] of Object.entries(places)) {
   describe(`a call ${name}`, () => {
-    it.live("viem: ends with its signal, and another goes on from there", () =>
-      Effect.gen(function* () {
-        const node = yield* FaultyNode.make({ scenario })
-        const client = createClient({ chain: mainnet, transport: hawser([{ url: node.url, ...upstream }], patient) })
-        const first = () => client.transport.status().upstreams[0]!
-        const controller = new AbortController()
-        const ended = rejection(client.request(question, { signal: controller.signal }))
-        yield* there(node, first)
-        const reason = new Error("enough")
-        controller.abort(reason)
-        assert.strictEqual(yield* ended, reason)
-        yield* until(() => isIdle(first()))
-        if (name === "in flight") yield* node.until(({ aborted }) => aborted === 1)
-        if (upstream === undefined) {
-          yield* node.play(Scenario.healthy)
-          assert.isString(yield* Effect.promise(() => client.request(question)))
-        }
-        yield* Effect.promise(() => client.transport.close())
-        yield* node.until(({ connections }) => connections.open === 0)
-      })
-    )
+    for (const { hawser, name: viem } of viems) {
+      it.live(`${viem}: ends with its signal, and another goes on from there`, () =>
+        Effect.gen(function* () {
+          const node = yield* FaultyNode.make({ scenario })
+          const client = hawser([{ url: node.url, ...upstream }], patient)
+          const first = () => client.transport.status().upstreams[0]!
+          const controller = new AbortController()
+          const ended = rejection(client.request(question, { signal: controller.signal }))
+          yield* there(node, first)
+          const reason = new Error("enough")
+          controller.abort(reason)
+          assert.strictEqual(yield* ended, reason)
+          yield* until(() => isIdle(first()))
+          if (name === "in flight") yield* node.until(({ aborted }) => aborted === 1)
+          if (upstream === undefined) {
+            yield* node.play(Scenario.healthy)
+            assert.isString(yield* Effect.promise(() => client.request(question)))
+          }
+          yield* Effect.promise(() => client.transport.close())
+          yield* node.until(({ connections }) => connections.open === 0)
+        })
+      )
+    }
 
     it.live("ethers: ends with its provider", () =>
       Effect.gen(function* () {
@@ -104,41 +101,43 @@ for (const [name, { scenario, there, upstream }] of Object.entries(places)) {
   })
 }
 
-describe("a call that others share", () => {
-  const shared = Effect.gen(function* () {
-    const gate = yield* Deferred.make<string>()
-    const node = yield* FaultyNode.make({ methods: { eth_getBalance: () => Deferred.await(gate) } })
-    const client = createClient({ chain: mainnet, transport: hawser(node.url, patient) })
-    const callers = [new AbortController(), new AbortController()]
-    const asked = callers.map(({ signal }) => client.request(question, { signal }))
-    const settled = asked.map((promise) => promise.catch((error: unknown) => error))
-    yield* node.until((node) => node.requests.length === 1)
-    return { callers, client, gate, node, settled }
+for (const viem of viems) {
+  describe(`${viem.name}: a call that others share`, () => {
+    const shared = Effect.gen(function* () {
+      const gate = yield* Deferred.make<string>()
+      const node = yield* FaultyNode.make({ methods: { eth_getBalance: () => Deferred.await(gate) } })
+      const client = viem.hawser(node.url, patient)
+      const callers = [new AbortController(), new AbortController()]
+      const asked = callers.map(({ signal }) => client.request(question, { signal }))
+      const settled = asked.map((promise) => promise.catch((error: unknown) => error))
+      yield* node.until((node) => node.requests.length === 1)
+      return { callers, client, gate, node, settled }
+    })
+
+    it.live("goes on for the others when one leaves", () =>
+      Effect.gen(function* () {
+        const { callers, client, gate, node, settled } = yield* shared
+        const reason = new Error("enough")
+        callers[0]!.abort(reason)
+        assert.strictEqual(yield* Effect.promise(() => settled[0]!), reason)
+        yield* Deferred.succeed(gate, "0x7")
+        assert.strictEqual(yield* Effect.promise(() => settled[1]!), "0x7")
+        assert.strictEqual(node.count("eth_getBalance"), 1)
+        assert.strictEqual(node.aborted, 0)
+        yield* Effect.promise(() => client.transport.close())
+      })
+    )
+
+    it.live("ends when the last leaves", () =>
+      Effect.gen(function* () {
+        const { callers, client, node, settled } = yield* shared
+        for (const caller of callers) caller.abort()
+        for (const error of yield* Effect.promise(() => Promise.all(settled))) {
+          assert.strictEqual((error as Error).name, "AbortError")
+        }
+        yield* node.until(({ aborted }) => aborted === 1)
+        yield* Effect.promise(() => client.transport.close())
+      })
+    )
   })
-
-  it.live("goes on for the others when one leaves", () =>
-    Effect.gen(function* () {
-      const { callers, client, gate, node, settled } = yield* shared
-      const reason = new Error("enough")
-      callers[0]!.abort(reason)
-      assert.strictEqual(yield* Effect.promise(() => settled[0]!), reason)
-      yield* Deferred.succeed(gate, "0x7")
-      assert.strictEqual(yield* Effect.promise(() => settled[1]!), "0x7")
-      assert.strictEqual(node.count("eth_getBalance"), 1)
-      assert.strictEqual(node.aborted, 0)
-      yield* Effect.promise(() => client.transport.close())
-    })
-  )
-
-  it.live("ends when the last leaves", () =>
-    Effect.gen(function* () {
-      const { callers, client, node, settled } = yield* shared
-      for (const caller of callers) caller.abort()
-      for (const error of yield* Effect.promise(() => Promise.all(settled))) {
-        assert.strictEqual((error as Error).name, "AbortError")
-      }
-      yield* node.until(({ aborted }) => aborted === 1)
-      yield* Effect.promise(() => client.transport.close())
-    })
-  )
-})
+}

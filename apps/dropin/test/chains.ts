@@ -1,4 +1,5 @@
 // Three nodes of one simulated chain, one of which is lost while somebody watches.
+import { assert } from "@effect/vitest"
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect, type Scope } from "effect"
 
@@ -68,8 +69,24 @@ export const chainOf3: Effect.Effect<Nodes, FaultyNode.ListenError, Scope.Scope>
   }
 })
 
+/** Whatever becomes of the nodes, a watcher is told of each block once, in order. */
+export const toldOfEach = (nodes: Nodes, heard: Heard<number>): Effect.Effect<void, FaultyNode.ListenError> =>
+  Effect.gen(function* () {
+    yield* begun(nodes, heard)
+    for (let i = 0; i < 3; i++) {
+      yield* nodes.lose
+      const head = nodes.mine(3)
+      yield* heard.until((all) => all.at(-1)! >= head)
+    }
+    const first = heard.all[0]!
+    assert.deepStrictEqual(
+      heard.all,
+      Array.from({ length: nodes.all[0]!.head - first + 1 }, (_, i) => first + i)
+    )
+  })
+
 /** Mines until a watcher has begun: it begins with the block after the first it saw. */
-export const begun = (nodes: Nodes, heard: Heard<number>): Effect.Effect<void> =>
+const begun = (nodes: Nodes, heard: Heard<number>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { all, mine } = nodes
     mine()
@@ -83,7 +100,3 @@ export const begun = (nodes: Nodes, heard: Heard<number>): Effect.Effect<void> =
       Effect.suspend(() => (heard.all.length > 0 ? Effect.void : begun(nodes, heard)))
     )
   })
-
-/** Whatever the nodes do, each block is told once, in order. */
-export const consecutive = (from: number, to: number): ReadonlyArray<number> =>
-  Array.from({ length: to - from + 1 }, (_, i) => from + i)

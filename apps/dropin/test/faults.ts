@@ -2,20 +2,21 @@
 import { FaultyNode, Scenario } from "@hawser/testkit"
 import { Effect, type Scope } from "effect"
 import { readFileSync, readdirSync } from "node:fs"
+import type { ErrorName } from "./viems.ts"
 
 export interface Fault {
   readonly title: string
   /** What is wrong with the node. The other, if there is one, is well. */
   readonly scenario: Scenario.Scenario
-  /** What is seen of the node alone: the name of viem's error, the code of ethers'. */
-  readonly viem: string
+  /** What is seen of the node alone: the name of viem 2's error, the code of ethers'. */
+  readonly viem: ErrorName
   readonly ethers: string
 }
 
 const fault = (
   title: string,
   scenario: Scenario.Scenario,
-  viem = "HttpRequestError",
+  viem: ErrorName = "HttpRequestError",
   ethers = "SERVER_ERROR"
 ): Fault => ({
   title,

@@ -2,12 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider } from "@hawser/ethers"
 import { FaultyNode, Scenario } from "@hawser/testkit"
-import { hawser } from "@hawser/viem"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
 import { join } from "node:path"
-import { createClient } from "viem"
-import { mainnet } from "viem/chains"
+import { type Client, viems } from "./viems.ts"
 
 /** Runs a program until it ends by itself, and gives what it said. */
 const run = (program: string, ...args: ReadonlyArray<string>) =>
@@ -26,14 +24,14 @@ const run = (program: string, ...args: ReadonlyArray<string>) =>
   })
 
 describe("a process ends by itself", () => {
-  for (const [name, error] of [
-    ["viem", "HttpRequestError"],
-    ["ethers", "UNSUPPORTED_OPERATION"]
-  ] as const) {
+  for (const { error, name, program } of [
+    ...viems.map(({ errors, name }) => ({ name, program: "viem.ts", error: errors.HttpRequestError })),
+    { name: "ethers", program: "ethers.ts", error: "UNSUPPORTED_OPERATION" }
+  ]) {
     it.live(`over ${name}: a hundred idle clients hold nothing, used ones do not hold it, closed ones let go`, () =>
       Effect.gen(function* () {
         const node = yield* FaultyNode.make({ scenario: Scenario.when({ method: "eth_gasPrice" }, Scenario.hang) })
-        const said = yield* run(`${name}.ts`, node.url, node.wsUrl)
+        const said = yield* run(program, node.url, node.wsUrl, name)
         assert.deepStrictEqual(said.slice(0, 6), [
           ["idle", []],
           ["asked", 1000],
@@ -48,10 +46,11 @@ describe("a process ends by itself", () => {
   }
 
   it("a hundred clients ask nothing, and open nothing", () => {
+    const urls = ["http://127.0.0.1:1", "ws://127.0.0.1:1"]
     const before = process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
     for (let i = 0; i < 100; i++) {
-      createClient({ chain: mainnet, transport: hawser(["http://127.0.0.1:1", "ws://127.0.0.1:1"]) })
-      assert.isTrue(new HawserProvider(["http://127.0.0.1:1", "ws://127.0.0.1:1"], 1).ready)
+      for (const { hawser } of viems) hawser(urls)
+      assert.isTrue(new HawserProvider(urls, 1).ready)
     }
     assert.strictEqual(process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length, before)
   })
@@ -59,6 +58,8 @@ describe("a process ends by itself", () => {
 
 describe("two clients with different headers", () => {
   const keys = ["one", "two"] as const
+
+  const address = "0x00000000000000000000000000000000000000aa"
 
   /** Asks by both at once, again and again. */
   const both = (ask: (key: string, url: string) => Promise<unknown>) =>
@@ -81,22 +82,19 @@ describe("two clients with different headers", () => {
     })
 
   for (const batch of [false, true]) {
-    it.live(`share nothing over viem${batch ? ", in batches neither" : ""}`, () =>
-      Effect.gen(function* () {
-        const clients = new Map<string, ReturnType<typeof create>>()
-        const create = (key: string, url: string) =>
-          createClient({ chain: mainnet, transport: hawser([{ url, headers: { "x-key": key } }], { batch }) })
-        yield* both((key, url) => {
-          const client = clients.get(key) ?? create(key, url)
-          clients.set(key, client)
-          return client.request({
-            method: "eth_getBalance",
-            params: ["0x00000000000000000000000000000000000000aa", "latest"]
+    for (const { hawser, name } of viems) {
+      it.live(`share nothing over ${name}${batch ? ", in batches neither" : ""}`, () =>
+        Effect.gen(function* () {
+          const clients = new Map<string, Client>()
+          yield* both((key, url) => {
+            const client = clients.get(key) ?? hawser([{ url, headers: { "x-key": key } }], { batch })
+            clients.set(key, client)
+            return client.request({ method: "eth_getBalance", params: [address, "latest"] })
           })
+          yield* Effect.promise(() => Promise.all(Array.from(clients.values(), ({ transport }) => transport.close())))
         })
-        yield* Effect.promise(() => Promise.all(Array.from(clients.values(), (client) => client.transport.close())))
-      })
-    )
+      )
+    }
 
     it.live(`share nothing over ethers${batch ? ", in batches neither" : ""}`, () =>
       Effect.gen(function* () {
@@ -104,7 +102,7 @@ describe("two clients with different headers", () => {
         yield* both((key, url) => {
           const provider = providers.get(key) ?? new HawserProvider([{ url, headers: { "x-key": key } }], 1, { batch })
           providers.set(key, provider)
-          return provider.getBalance("0x00000000000000000000000000000000000000aa")
+          return provider.getBalance(address)
         })
         for (const provider of providers.values()) provider.destroy()
       })

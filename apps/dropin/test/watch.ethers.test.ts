@@ -3,7 +3,7 @@ import { HawserProvider } from "@hawser/ethers"
 import { Effect } from "effect"
 import { type Log, type ProviderEvent, type TransactionReceipt, Wallet } from "ethers"
 import { keys } from "../src/steps.ts"
-import { begun, chainOf3, consecutive, Heard, type Nodes } from "./chains.ts"
+import { chainOf3, Heard, type Nodes, toldOfEach } from "./chains.ts"
 import { raw } from "./faults.ts"
 
 const address = "0x00000000000000000000000000000000000000aa"
@@ -43,13 +43,7 @@ for (const wire of ["url", "wsUrl"] as const) {
           const heard = new Heard<number>()
           yield* Effect.promise(() => provider.on(event, (told: unknown) => heard.add(blockOf(told))))
           yield* subscribed(nodes)
-          yield* begun(nodes, heard)
-          for (let i = 0; i < 3; i++) {
-            yield* nodes.lose
-            const head = nodes.mine(3)
-            yield* heard.until((all) => all.at(-1)! >= head)
-          }
-          assert.deepStrictEqual(heard.all, consecutive(heard.all[0]!, nodes.all[0]!.head))
+          yield* toldOfEach(nodes, heard)
         })
       )
     }
