@@ -25,6 +25,7 @@ export interface Constructors {
 /** Turns an error of ours into the one that viem's own `http()` would have thrown. */
 export type ToViemError = (error: unknown, asked: Body) => unknown
 
+/** Makes that function of the constructors of one major version. */
 export const mapper =
   (make: Constructors): ToViemError =>
   (error, { method, params }) => {
