@@ -123,10 +123,10 @@ export const pair = (
     return {
       bad,
       good,
-      // Only the first has little time: the other answers however busy the machine is.
+      // Only the first has little time, and enough to be asked: the other answers however busy the machine is.
       upstreams: (count) =>
         [
-          { url: bad.url, tier: 0, ...(scenario._tag === "Hang" ? { timeout: "50 millis" as const } : {}) },
+          { url: bad.url, tier: 0, ...(scenario._tag === "Hang" ? { timeout: "500 millis" as const } : {}) },
           { url: good.url, tier: 1 }
         ].slice(0, count),
       asked: (method) => [bad.count(method), good.count(method)]
