@@ -240,6 +240,23 @@ describe("a read of the head", () => {
     })
   )
 
+  it.effect("waits for an upstream whatever those have that it may not go to", () =>
+    Effect.gen(function* () {
+      const { ask, blockNumber, nodes } = yield* pool(3, { blockTime: "8 seconds" })
+      for (const node of nodes.slice(0, 2)) node.startBehind(2)
+      yield* until(blockNumber, 1_000)
+      const pinned = Effect.provideService(ask("eth_call", {}, "latest"), Call.Exclude, ["b", "c"])
+      const fiber = yield* Effect.forkChild(pinned, { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      nodes[1]!.lag = 0
+      yield* TestClock.adjust("1 second")
+      assert.isUndefined(fiber.pollUnsafe())
+      nodes[0]!.lag = 0
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(Number(yield* Fiber.join(fiber)), 1_000)
+    })
+  )
+
   it.effect("is asked again where it is known, rather than waited for elsewhere", () =>
     Effect.gen(function* () {
       for (let i = 0; i < 10; i++) {

@@ -109,7 +109,7 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     const { signal, state } = this.shared
     const refused = () => Effect.fail(behind(this.below.name, needed!, tracker.height, "first"))
     // Where somebody else has the block, nobody waits to learn whether one has it that was never heard.
-    const awaited = tracker.height < 0 && (insist === "hedge" || !isServed(state, fiber.getRef(Call.Current), needed!))
+    const awaited = tracker.height < 0 && (insist === "hedge" || !isServed(tracker, state, fiber, needed!))
     looker.look(this.now(), awaited ? 0 : state.blockTime)
     return awaited
       ? Effect.andThen(
@@ -127,12 +127,10 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     fiber: Fiber.Fiber<unknown, unknown>
   ): Effect.Effect<unknown, Failing<E>> {
     const { clock, shared, tracker } = this
-    return Effect.flatMap(
-      waitFor(needed, tracker, shared, fiber.getRef(Call.Current), clock),
-      (ended): Effect.Effect<unknown, Failing<E>> =>
-        ended === "late"
-          ? Effect.fail(behind(this.below.name, needed, tracker.height, "last"))
-          : this.ask(request, blocks, fiber, ended === "anyway")
+    return Effect.flatMap(waitFor(needed, tracker, shared, fiber, clock), (ended): Effect.Effect<unknown, Failing<E>> =>
+      ended === "late"
+        ? Effect.fail(behind(this.below.name, needed, tracker.height, "last"))
+        : this.ask(request, blocks, fiber, ended === "anyway")
     )
   }
 

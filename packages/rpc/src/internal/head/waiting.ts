@@ -2,6 +2,7 @@
 import { Call, Outcome } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type { ChainState } from "./chainState.ts"
 import type { Shared } from "./shared.ts"
 import type { Tracker } from "./tracker.ts"
@@ -20,14 +21,16 @@ export const waitFor = (
   needed: number,
   tracker: Tracker,
   shared: Shared,
-  call: Call.Call | undefined,
+  asking: Fiber.Fiber<unknown, unknown>,
   clock: Clock.Clock
 ): Effect.Effect<Ended> => {
   const { state } = shared
-  if (call !== undefined && isBetterServed(state, tracker, call, needed)) return Effect.succeed("late")
+  const call = asking.getRef(Call.Current)
+  const peers = peersOf(tracker, state, asking)
+  if (call !== undefined && isBetterServed(peers, call, needed)) return Effect.succeed("late")
   const now = Call.now(clock)
   const until = untilOf(call, needed, now, state.blockTime)
-  const others = state.trackers.filter((other) => other !== tracker && other.height < needed)
+  const others = peers.filter((other) => other.height < needed)
   const here = () => tracker.height >= needed
   const elsewhere = () => others.some((other) => other.height >= needed)
   if (call !== undefined && until > now) {
@@ -52,16 +55,33 @@ export const waitFor = (
   return next
 }
 
-/** Somebody has the block whom the call can still count on. */
-export const isServed = (state: ChainState, call: Call.Call | undefined, needed: number): boolean =>
-  state.trackers.some(
-    (other) => other.height >= needed && other.failures < patience && call?.failures?.has(other.name) !== true
+/** Somebody else has the block whom the call can still count on. */
+export const isServed = (
+  tracker: Tracker,
+  state: ChainState,
+  asking: Fiber.Fiber<unknown, unknown>,
+  needed: number
+): boolean => {
+  const failures = asking.getRef(Call.Current)?.failures
+  return peersOf(tracker, state, asking).some(
+    (other) => other.height >= needed && other.failures < patience && failures?.has(other.name) !== true
   )
+}
+
+/** The others that the call may go to. */
+const peersOf = (
+  tracker: Tracker,
+  state: ChainState,
+  asking: Fiber.Fiber<unknown, unknown>
+): ReadonlyArray<Tracker> => {
+  const excluded = asking.getRef(Call.Exclude)
+  return state.trackers.filter((other) => other !== tracker && !excluded.includes(other.name))
+}
 
 /** Another has the block, and the call will get to it sooner: it has a line of its own, or is worth asking again. */
-const isBetterServed = (state: ChainState, tracker: Tracker, call: Call.Call, needed: number): boolean =>
-  state.trackers.some((other) => {
-    if (other === tracker || other.height < needed || other.failures >= patience) return false
+const isBetterServed = (peers: ReadonlyArray<Tracker>, call: Call.Call, needed: number): boolean =>
+  peers.some((other) => {
+    if (other.height < needed || other.failures >= patience) return false
     const error = call.failures?.get(other.name)
     if (error === undefined) return false
     const { again, insist, refused } = Outcome.of(error)
