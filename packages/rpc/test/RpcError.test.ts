@@ -22,22 +22,22 @@ const millis = (duration: Duration.Duration | undefined) =>
   duration === undefined ? undefined : Duration.toMillis(duration)
 
 describe("verdicts", () => {
+  const brief = (kind: RpcError.Kind) => {
+    const { again, counts, ran } = RpcError.verdictOf(kind)
+    return [counts, again, ran]
+  }
+
   it("the chain's own answer is final", () => {
-    const brief = (kind: RpcError.Kind) => {
-      const { again, counts } = RpcError.verdictOf(kind)
-      return [counts, again]
+    for (const kind of ["revert", "known"] as const) {
+      assert.deepStrictEqual(brief(kind), ["success", "nowhere", "maybe"], kind)
     }
-    for (const kind of ["revert", "known"] as const) assert.deepStrictEqual(brief(kind), ["success", "nowhere"])
-    for (const kind of ["nonce", "invalid", "transaction", "filter", "sender-limit"] as const) {
-      assert.deepStrictEqual(brief(kind), ["neutral", "nowhere"], kind)
+    assert.deepStrictEqual(brief("nonce"), ["neutral", "nowhere", "maybe"])
+    for (const kind of ["invalid", "transaction", "filter", "sender-limit"] as const) {
+      assert.deepStrictEqual(brief(kind), ["neutral", "nowhere", "no"], kind)
     }
   })
 
   it("trouble says where to go and whether a write may", () => {
-    const brief = (kind: RpcError.Kind) => {
-      const { again, counts, ran } = RpcError.verdictOf(kind)
-      return [counts, again, ran]
-    }
     assert.deepStrictEqual(brief("rate"), ["neutral", "anywhere", "no"])
     for (const kind of ["plan", "unsupported", "range", "range-addresses", "missing"] as const) {
       assert.deepStrictEqual(brief(kind), ["neutral", "elsewhere", "no"], kind)

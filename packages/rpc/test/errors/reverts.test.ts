@@ -100,6 +100,41 @@ it("every word for a revert is somebody's", () => {
   assert.deepStrictEqual(idle, [])
 })
 
+describe("what the EVM returned", () => {
+  const isRevert = (data: unknown, message = "internal error") =>
+    read({ code: -32000, message, data }).kind === "revert"
+  const nested = (depth: number): unknown => (depth === 0 ? encoded("no") : { data: nested(depth - 1) })
+
+  it.each(["data", "originalError", "error", "cause", "result", "return", "output"])("may be under %s", (place) =>
+    assert.isTrue(isRevert({ [place]: encoded("no") }))
+  )
+
+  it("is under no other key, unless that is a transaction's hash and comes first", () => {
+    assert.isFalse(isRevert({ input: encoded("no") }))
+    assert.isFalse(isRevert({ tx: { data: encoded("no") } }))
+    assert.isTrue(isRevert({ "0x5f3a": { data: encoded("no") } }))
+    assert.isFalse(isRevert({ name: "x", "0x5f3a": { data: encoded("no") } }))
+  })
+
+  it("is looked for four levels deep", () => {
+    assert.isTrue(isRevert(nested(4)))
+    assert.isFalse(isRevert(nested(5)))
+    assert.isTrue(isRevert({ "0x1": { "0x2": { "0x3": { "0x4": encoded("no") } } } }))
+    assert.isFalse(isRevert({ "0x1": { "0x2": { "0x3": { "0x4": { "0x5": encoded("no") } } } } }))
+    assert.isFalse(isRevert(null))
+  })
+
+  it("is known by its beginning, and by nothing else where nobody speaks of a revert", () => {
+    assert.isTrue(isRevert(encoded("no".repeat(20_000))))
+    assert.isFalse(isRevert(`see ${encoded("no")}`))
+    assert.isFalse(isRevert("0x12345678"))
+    assert.isTrue(isRevert("0x12345678", "it did revert"))
+    assert.isTrue(isRevert(`0x${"12".repeat(20_000)}`, "it did revert"))
+    assert.isFalse(isRevert("0x1234 gas", "it did not revert"))
+    assert.isFalse(isRevert("at 0x1234", "it did not revert"))
+  })
+})
+
 describe("what is no revert", () => {
   it.each([
     ["words that only resemble one", { code: -32000, message: "header not found (block was reorged)" }, "missing"],
