@@ -1,16 +1,5 @@
-// Puts small defects into the pure cores, one at a time: the tests are as good as the share of them they notice.
-//
-//   npm run mutation
-//   npm run mutation -- -m "packages/retry/src/internal/*.ts"
 import { fileURLToPath } from "node:url"
-
-const cores = {
-  breaker: "machine,state,window,snapshot",
-  ratelimit: "gcra,meter,queue,line,adaptive,permits",
-  retry: "backoff,bucket,latency,pace,attempts,contest",
-  pool: "ejection,load,roster,quorum",
-  cache: "eviction,entries,commits,waiters,barrier"
-}
+import { cores, name, report } from "./cores.mjs"
 
 const isProse = (path) =>
   path.isStringLiteral()
@@ -27,10 +16,7 @@ export const strykerPlugins = [
 ]
 
 export default {
-  mutate: [
-    ...Object.entries(cores).map(([name, modules]) => `packages/${name}/src/internal/{${modules}}.ts`),
-    "packages/rpc/src/internal/errors/*.ts"
-  ],
+  mutate: [`packages/${name}/src/internal/${cores[name].mutate}`],
   testRunner: "vitest",
   vitest: { configFile: "scripts/mutation/vitest.config.ts" },
   plugins: ["@stryker-mutator/vitest-runner", fileURLToPath(import.meta.url)],
@@ -38,7 +24,8 @@ export default {
   // It would rewrite the tsconfig with TypeScript's old API, which 7 no longer has; nobody reads it.
   tsconfigFile: "none",
   coverageAnalysis: "perTest",
-  concurrency: 1,
   reporters: ["progress-append-only", "clear-text", "json", "html"],
+  jsonReporter: { fileName: report(name) },
+  htmlReporter: { fileName: `reports/mutation/${name}.html` },
   clearTextReporter: { logTests: false, allowColor: false }
 }

@@ -1,14 +1,9 @@
-// The tests that answer for the pure cores: all of a primitive's, and of rpc those of the errors.
 import { basename, join } from "node:path"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 import { defineConfig } from "vitest/config"
+import { cores, name } from "./cores.mjs"
 
 const root = join(import.meta.dirname, "../..")
-
-const project = (name: string, include: Array<string>) => ({
-  root: join(root, "packages", name),
-  test: { name: `@hawser/${name}`, include, isolate: false, testTimeout: 120_000, hookTimeout: 120_000 }
-})
 
 /** A core's own tests, whose names are in lower case, come before those of the shell: they find most, and quickly. */
 class CoresFirst extends BaseSequencer {
@@ -23,8 +18,16 @@ export default defineConfig({
   test: {
     sequence: { sequencer: CoresFirst },
     projects: [
-      ...["breaker", "cache", "pool", "ratelimit", "retry"].map((name) => project(name, ["test/**/*.test.ts"])),
-      project("rpc", ["test/errors/*.test.ts", "test/RpcError.test.ts"])
+      {
+        root: join(root, "packages", name),
+        test: {
+          name: `@hawser/${name}`,
+          include: cores[name as keyof typeof cores].tests,
+          isolate: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000
+        }
+      }
     ]
   }
 })
