@@ -85,6 +85,55 @@ describe("the floor", () => {
     assert.strictEqual(pool.state.floor, 103)
   })
 
+  it("is not held back by who shows an old block: it may have newer ones", () => {
+    const pool = new Pool(2)
+    for (const who of [0, 1]) pool.show(who, 100)
+    pool.now += 10
+    pool.state.observe(pool.trackers[1]!, block(100, "a", "block"), pool.now, true, true)
+    pool.state.observe(pool.trackers[0]!, height(103), pool.now, true, true, pool.now)
+    assert.strictEqual(pool.state.floor, 103)
+  })
+
+  it("rises to a block of which the caller knows, unless somebody who is asked has less", () => {
+    const vouched = (mention: (pool: Pool) => void) => {
+      const pool = new Pool(3)
+      for (const who of [0, 1, 2]) pool.show(who, 100)
+      pool.now += 10
+      mention(pool)
+      pool.state.observe(pool.trackers[0]!, height(103), pool.now, true, true, pool.now)
+      return pool.state.floor
+    }
+    assert.strictEqual(
+      vouched(() => {}),
+      100
+    )
+    assert.strictEqual(
+      vouched(({ state }) => state.mention(102)),
+      100
+    )
+    assert.strictEqual(
+      vouched(({ state }) => state.mention(103)),
+      103
+    )
+    assert.strictEqual(
+      vouched((pool) => {
+        pool.state.mention(103)
+        pool.show(1, 100)
+      }),
+      100
+    )
+  })
+
+  it("does not rise to a block of which the caller knows from a chain that was left", () => {
+    const pool = new Pool(3)
+    for (const who of [0, 1, 2]) pool.show(who, 100, true, "a")
+    pool.state.mention(103)
+    for (const who of [1, 2]) pool.show(who, 100, true, "b")
+    pool.now += 10
+    pool.state.observe(pool.trackers[0]!, height(103), pool.now, true, true, pool.now)
+    assert.strictEqual(pool.state.floor, 100)
+  })
+
   it("rises with the chain's pace while one contradicts", () => {
     const pool = new Pool(2)
     pool.show(0, 100)
@@ -275,7 +324,7 @@ describe("under any schedule of lags and lies", () => {
           const within = (at: number, times: number) => pool.now - at <= times * pool.state.blockTime
           const heard = pool.trackers
             .slice(0, 3)
-            .filter(({ roseAt, seenAt }) => within(seenAt, 1) && within(roseAt, stuck))
+            .filter(({ roseAt, saidAt }) => within(saidAt, 1) && within(roseAt, stuck))
           const known = Math.max(...pool.trackers.slice(0, 3).map((tracker) => tracker.height))
           if (heard.length >= 2 && risen > known + 1) {
             assert.isBelow(heard.filter(({ height }) => height < risen - 1).length, 2)

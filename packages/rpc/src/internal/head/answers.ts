@@ -53,6 +53,7 @@ export class Answers<E> {
     if (seen === undefined) return Effect.succeed(result)
     if (this.isAbsurd(seen.number)) return this.junk("a block that is no chain's")
     this.show(seen, told)
+    if (told && seen.kind === "block") state.mention(seen.number)
     if (seen.kind !== "head" || state.alone || anyway || !told) return Effect.succeed(result)
     const { least } = state
     if (least !== undefined && seen.number < least) {

@@ -35,6 +35,8 @@ export class ChainState {
   floor: number | undefined = undefined
   /** When the floor rose last. */
   private raisedAt = 0
+  /** The highest block of which a caller knows that was not told of it as the head: from a receipt, say. */
+  private mentioned = -1
   /** Two upstreams have vouched for it, or time has. */
   private firm = false
   /** Those who have shown the floor's block to be of a chain that was left, until one tells how high the other is. */
@@ -162,16 +164,24 @@ export class ChainState {
     return fork?.open === true ? fork : undefined
   }
 
+  /** A caller gets an answer from which it knows of a block. */
+  mention(number: number): void {
+    this.mentioned = Math.max(this.mentioned, number)
+  }
+
   /** Whether a block may be taken for one of the chain: see `Head.make`. */
   private believes(number: number, now: number, unopposed: boolean, since: number): boolean {
     const { floor } = this
     if (this.alone || (floor !== undefined && number <= floor)) return true
     if (number > absurd) return false
     if (floor === undefined || this.isShared(number)) return true
+    if (!unopposed) return false
     const against = this.against(number, now)
-    if (!unopposed || against >= 2) return false
-    // Who was asked and does not answer is no help in telling better.
-    if (number <= floor + depth && since <= now && this.against(number, now, since) === 0) return true
+    // Who was asked and does not answer is no help in telling better; but what two said a moment ago outweighs a head of
+    // which the caller has not heard.
+    const most = against < 2 ? floor + depth : Math.min(floor + depth, this.mentioned)
+    if (number <= most && since <= now && this.against(number, now, since) === 0) return true
+    if (against >= 2) return false
     const paced = this.paced(floor, now)
     if (number <= paced) return true
     // It may be quicker than is known.
@@ -212,12 +222,12 @@ export class ChainState {
     return count >= 2
   }
 
-  /** How many who were heard within a block time, and `since`, have less. One that stands still says nothing of how far others are. */
+  /** How many said within a block time, and `since`, that they have less. One that stands still says nothing of how far others are. */
   private against(number: number, now: number, since = -Infinity): number {
     let count = 0
     const from = Math.max(since, now - this.time)
-    for (const { height, roseAt, seenAt } of this.trackers) {
-      if (height < number - near && seenAt >= from && now - roseAt <= stuck * this.time) count++
+    for (const { height, roseAt, saidAt } of this.trackers) {
+      if (height < number - near && saidAt >= from && now - roseAt <= stuck * this.time) count++
     }
     return count
   }
@@ -238,6 +248,7 @@ export class ChainState {
 
   private fall(number: number, now: number): void {
     this.floor = number
+    this.mentioned = Math.min(this.mentioned, number)
     this.raisedAt = now
     this.missed = undefined
     this.left = undefined
@@ -249,6 +260,7 @@ export class ChainState {
     if (floor === undefined || second === undefined || this.firm || floor - second <= depth) return
     if (this.trackers.filter(({ height }) => height >= 0).length < 3 || this.isShared(floor)) return
     this.floor = second
+    this.mentioned = Math.min(this.mentioned, second)
     this.firm = true
     this.history.cut(second + 1)
     this.changed({ type: "reorg", from: second + 1 })
@@ -261,6 +273,7 @@ export class ChainState {
       else if (tracker.finalized !== undefined && tracker.finalized.number >= from) tracker.cut(from)
     }
     if (seen.kind === "head") by.height = seen.number
+    this.mentioned = Math.min(this.mentioned, from - 1)
     this.count()
     if (this.floor !== undefined && from <= this.floor) this.left = showing
     this.changed({ type: "reorg", from })

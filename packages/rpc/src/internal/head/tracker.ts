@@ -12,6 +12,8 @@ export class Tracker {
   height = -1
   /** When it last showed a block. */
   seenAt = -Infinity
+  /** When it last said what its head is: whoever shows a block may have newer ones. */
+  saidAt = -Infinity
   /** When its head last rose. */
   roseAt = -Infinity
   safe: Block | undefined = undefined
@@ -30,6 +32,7 @@ export class Tracker {
     this.seenAt = now
     if (seen.number > this.height) this.roseAt = now
     if (seen.kind === "head") {
+      this.saidAt = now
       this.height = seen.number
       this.pace.show(seen.number, now)
     } else if (seen.number > this.height) this.height = seen.number
