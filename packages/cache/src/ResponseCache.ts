@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { build, flightsOf, readers } from "./internal/build.ts"
+import { bulk, type Route } from "./internal/bulk.ts"
 import type { Event } from "./internal/commits.ts"
 import { keyOf } from "./internal/keys.ts"
 import type { Policy } from "./internal/policy.ts"
@@ -192,13 +193,19 @@ const over = <E, EP, LE, R>(
       const off = cache.events.on((event) => observer.emit(event))
       yield* Effect.addFinalizer(() => Effect.sync(off))
       const flights = flightsOf(cache)!
+      const route: Route = (request) => {
+        const policy = request.nature === "read" ? ruled(request) : undefined
+        const key = policy === undefined ? undefined : keyed(request)
+        return key === undefined ? undefined : { key, policy: policy! }
+      }
       return {
         request: (request) =>
           Effect.withFiber((fiber): Effect.Effect<unknown, E> => {
-            const policy = request.nature === "read" ? ruled(request) : undefined
-            const key = policy === undefined ? undefined : keyed(request)
-            if (key === undefined) return below.request(request)
-            const answer = flights.hit(fiber, key) ?? flights.get(fiber, key, below.request(request), policy!)
+            if (request.batch !== undefined) return bulk(request.batch, route, flights, below)
+            const routed = route(request)
+            if (routed === undefined) return below.request(request)
+            const { key, policy } = routed
+            const answer = flights.hit(fiber, key) ?? flights.get(fiber, key, below.request(request), policy)
             return answer as Effect.Effect<unknown, E>
           }),
         inspect: cache.inspect

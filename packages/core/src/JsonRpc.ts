@@ -6,12 +6,13 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Call from "./Call.ts"
 import * as Events from "./Events.ts"
 import { natureOf } from "./internal/nature.ts"
-import type * as Outcome from "./Outcome.ts"
+import * as Outcome from "./Outcome.ts"
 
 /**
  * What a request does: a `read` may be asked anywhere and twice, a `write` is never sent twice by our choice, a
@@ -23,6 +24,8 @@ export interface Request {
   readonly method: string
   readonly params: ReadonlyArray<unknown>
   readonly nature: Nature
+  /** The reads that are asked as one, where it stands for several: see {@link makeBatch}. */
+  readonly batch?: ReadonlyArray<Request>
 }
 
 /**
@@ -34,6 +37,35 @@ export const makeRequest = (method: string, params: ReadonlyArray<unknown> = [],
   params,
   nature: nature ?? natureOf(method)
 })
+
+/**
+ * Several reads as one request: one pick, one attempt, one timer for all of them. Its answer is a list of exits, one for each
+ * read and in their order, as {@link Answers}; it fails only where no read was answered.
+ *
+ * What is not a success or {@link Rejected} there is no answer: whoever made the batch asks again, by itself. Layers that go
+ * by a request's method or params must know of batches; those that do not treat it as any read.
+ */
+export const makeBatch = (batch: ReadonlyArray<Request>): Request => ({
+  method: "batch",
+  params: [],
+  nature: "read",
+  batch
+})
+
+/** What the reads of a batch ended with. */
+export type Answers = ReadonlyArray<Exit.Exit<unknown, unknown>>
+
+/** A read cannot be settled in its batch, or the batch as a whole: each is to be asked by itself. A refusal. */
+export class Apart extends Data.TaggedError("Apart") {
+  readonly [Outcome.TypeId] = Outcome.refusal()
+
+  override get message(): string {
+    return "to be asked by itself"
+  }
+}
+
+/** How such a read, or its batch, ends. */
+export const apart: Exit.Exit<never> = Exit.fail(Outcome.stackless(() => new Apart())) as Exit.Exit<never>
 
 /**
  * What the chain itself answered, and would answer anywhere: a revert, invalid params, a transaction finally
@@ -66,6 +98,24 @@ export interface Service<out E> {
   readonly name: string
   readonly request: (request: Request) => Effect.Effect<unknown, E>
   readonly inspect: () => Inspection
+  readonly submit?: Submit | undefined
+}
+
+/**
+ * Asks without a fiber, for callers who have none: a fiber costs more than a read's share of a batch. Tells how the request
+ * ended, unless the caller leaves before. `undefined`: this request is for {@link Service.request}. What it throws is a defect.
+ */
+export type Submit = (request: Request, caller: Caller) => Place | undefined
+
+/** Who waits for the end of a request. An object, since closures that live that long are dear to collect. */
+export interface Caller {
+  readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+}
+
+/** A caller's place among those who wait. */
+export interface Place {
+  /** Leaves, once. Done when nothing runs any more for this caller's sake. */
+  readonly leave: () => Effect.Effect<void>
 }
 
 /** `upstream`: one node or provider, with its own limits. `client`: what applications use. */
@@ -129,6 +179,7 @@ export type Over<T extends Tier, E, EP, LE, R> = Layer.Layer<JsonRpc<T, E>, LE, 
 export interface Stage<out E> {
   readonly request: (request: Request) => Effect.Effect<unknown, E>
   readonly inspect?: () => unknown
+  readonly submit?: Submit
 }
 
 /**
@@ -154,6 +205,7 @@ export const transform = <T extends Tier, E, EP, LE, R, E2, LE2, R2>(
       return {
         name: below.name,
         request: stage.request as Service<never>["request"],
+        submit: stage.submit,
         inspect: () =>
           stage.inspect === undefined ? below.inspect() : { ...below.inspect(), [layer]: stage.inspect() }
       }

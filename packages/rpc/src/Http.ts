@@ -9,6 +9,7 @@ import { Call, JsonRpc, Options as Read } from "@hawser/core"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
@@ -143,15 +144,37 @@ class Upstream implements JsonRpc.Service<HttpError> {
   }
 
   readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, HttpError> =>
-    Effect.callback<unknown, HttpError>((resume) => {
-      const id = ++this.id
-      const text = encode(id, request)
-      if (text === undefined) return resume(Effect.fail(unwritable(this.name, request)))
-      const asked = { id, request, text, resume }
+    request.batch === undefined ? this.one(request) : this.many(request.batch)
+
+  readonly submit = (request: JsonRpc.Request, caller: JsonRpc.Caller): JsonRpc.Place | undefined => {
+    if (request.batch !== undefined) return undefined
+    const id = ++this.id
+    const text = encode(id, request)
+    if (text === undefined) return undefined
+    const asked = { id, request, text, resume: (exit: Exit.Exit<unknown, HttpError>) => caller.end(exit) }
+    return new Sent(
+      request.nature === "read" && this.batcher !== undefined ? this.batcher.add(asked) : this.alone(asked)
+    )
+  }
+
+  // A node that takes fewer would make all wait for the last part; what cannot be written fails by itself.
+  private many(batch: ReadonlyArray<JsonRpc.Request>): Effect.Effect<JsonRpc.Answers, HttpError> {
+    return Effect.callback((resume) => {
       const { batcher } = this
-      const leave = batcher === undefined || request.nature !== "read" ? this.alone(asked) : batcher.add(asked)
-      return Effect.sync(leave)
+      const first = this.id + 1
+      this.id += batch.length
+      const texts = batch.map((request, i) => encode(first + i, request))
+      const leave = batcher?.together({ first, requests: batch, texts, resume })
+      return leave === undefined ? resume(JsonRpc.apart) : Effect.sync(leave)
     })
+  }
+
+  private one(request: JsonRpc.Request): Effect.Effect<unknown, HttpError> {
+    return Effect.callback<unknown, HttpError>((resume) => {
+      const place = this.submit(request, { end: resume as JsonRpc.Caller["end"] })
+      return place === undefined ? resume(Effect.fail(unwritable(this.name, request))) : place.leave()
+    })
+  }
 
   /** From now on reads go together. */
   gather(settings: BatchSettings, soon: Transport<HttpError>["soon"]): Batcher<HttpError> {
@@ -159,9 +182,9 @@ class Upstream implements JsonRpc.Service<HttpError> {
     return (this.batcher = new Batcher(settings, {
       post: (body, done) => this.post(body, true, done),
       alone: this.alone,
-      failed: (_, fault) => this.failed(fault),
-      ended: ({ request }, outcome, reply) => this.ended(request, outcome, reply),
-      kindOf: ({ request: { method, nature } }, { error }, { body, retryAfter, status }) => {
+      failed: (fault) => this.failed(fault),
+      ended: (request, outcome, reply) => this.ended(request, outcome, reply),
+      kindOf: ({ method, nature }, { error }, { body, retryAfter, status }) => {
         const said = { method, nature, status, retryAfter, error, body: error === undefined ? body : undefined }
         return RpcError.classify(said, clock.currentTimeMillisUnsafe(), identity.errors).kind
       },
@@ -184,17 +207,30 @@ class Upstream implements JsonRpc.Service<HttpError> {
     return () => abort()
   }
 
-  private failed({ message, reached, reason }: Fault): Effect.Effect<never, HttpError> {
-    return Effect.fail(broken(this.identity, reason, message, reached))
+  private failed({ message, reached, reason }: Fault): Exit.Exit<never, HttpError> {
+    return Exit.fail(broken(this.identity, reason, message, reached))
   }
 
-  private ended(request: JsonRpc.Request, outcome: Outcome, reply: Reply): Effect.Effect<unknown, HttpError> {
-    if (outcome.kind === "result") return Effect.succeed(outcome.result)
+  private ended(request: JsonRpc.Request, outcome: Outcome, reply: Reply): Exit.Exit<unknown, HttpError> {
+    if (outcome.kind === "result") return Exit.succeed(outcome.result)
     const { identity } = this
-    if (outcome.kind === "malformed") return Effect.fail(broken(identity, "reply", outcome.message, true, reply.status))
+    if (outcome.kind === "malformed") return Exit.fail(broken(identity, "reply", outcome.message, true, reply.status))
     const { body, retryAfter, status } = reply
     const said = { status, retryAfter, error: outcome.error, body }
-    return Effect.fail(refused(identity, request, said, this.clock.currentTimeMillisUnsafe()))
+    return Exit.fail(refused(identity, request, said, this.clock.currentTimeMillisUnsafe()))
+  }
+}
+
+/** A request on its way. */
+class Sent implements JsonRpc.Place {
+  private readonly abort: () => void
+
+  constructor(abort: () => void) {
+    this.abort = abort
+  }
+
+  leave(): Effect.Effect<void> {
+    return Effect.sync(this.abort)
   }
 }
 

@@ -14,6 +14,7 @@
 import { Call, JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { numberOf } from "./internal/block.ts"
 import { type NotFound, notFound } from "./internal/head/errors.ts"
@@ -95,6 +96,9 @@ export const run = <A, E, R>(self: Effect.Effect<A, E, R>, options?: Options): E
     fiber.getRef(Current) === undefined ? Effect.provideService(self, Current, new Snapshot(block, by)) : self
   )
 }
+
+/** Whether a fiber is within {@link run}. */
+export const isWithin = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Current) !== undefined
 
 const blockOf = (option: string, received: unknown): NonNullable<Options["block"]> => {
   if (typeof received === "number") return Read.integer({ min: 0 })(option, received)

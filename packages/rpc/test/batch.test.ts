@@ -228,8 +228,8 @@ const bench = (size = 4, bytes = 1_000_000) => {
   const lone: Array<Lone> = []
   const due = new Set<() => void>()
   const clock = { now: 0 }
-  const ended = (outcome: Outcome): Effect.Effect<unknown, Failing> =>
-    outcome.kind === "result" ? Effect.succeed(outcome.result) : Effect.fail(outcome)
+  const ended = (outcome: Outcome): Exit.Exit<unknown, Failing> =>
+    outcome.kind === "result" ? Exit.succeed(outcome.result) : Exit.fail(outcome)
   const batcher = new Batcher<Failing>(
     { size, bytes },
     {
@@ -248,7 +248,7 @@ const bench = (size = 4, bytes = 1_000_000) => {
           one.aborted = true
         }
       },
-      failed: (_, fault) => Effect.fail(fault),
+      failed: (fault) => Exit.fail(fault),
       ended: (_, outcome) => ended(outcome),
       kindOf: (_, { error }) => {
         const text = String(error?.message)
@@ -478,7 +478,7 @@ describe("a batch", () => {
         const answerAlone = (one: Lone) => {
           one.over = true
           expect(one.asked.id, `r${one.asked.id}`)
-          one.asked.resume(Effect.succeed(`r${one.asked.id}`))
+          one.asked.resume(Exit.succeed(`r${one.asked.id}`))
         }
         const answer = (post: Post, fates: ReadonlyArray<string>, rotate: number) => {
           const items = post.ids.flatMap((id, i): ReadonlyArray<unknown> => {
@@ -623,7 +623,7 @@ describe("a batch", () => {
           yield* Effect.sleep("10 millis")
           for (const it of lone) {
             it.over = true
-            if (!it.aborted) it.asked.resume(Effect.succeed(1))
+            if (!it.aborted) it.asked.resume(Exit.succeed(1))
           }
         })
         return {

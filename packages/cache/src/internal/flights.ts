@@ -82,6 +82,34 @@ export class Flights {
     )
   }
 
+  /**
+   * Opens a load that a batch is to bring. `undefined` where there is more to do than that: somebody loads the key, or there
+   * is an old value or a second level.
+   */
+  begin(fiber: Fiber.Fiber<unknown, unknown>, key: string, load: Load, policy: AnyPolicy): Flight | undefined {
+    const { entries, second } = this.commits
+    if (this.closed || second !== undefined || this.current.has(key)) return undefined
+    if (entries.find(key, this.now()) !== undefined) return undefined
+    const flight = this.open(key, load, readPolicy(policy), false)
+    flight.hold(Infinity, false)
+    this.commits.miss(fiber.getRef(Call.Current), true)
+    return flight
+  }
+
+  /** A batch has brought the answer. Gives it as its callers get it. */
+  land(flight: Flight, exit: AnyExit): AnyExit {
+    return this.settle(flight, exit)(undefined)
+  }
+
+  /** A batch has ended. What it did not bring is loaded by itself, if somebody has come to wait for it. */
+  forsake(flight: Flight): void {
+    if (flight.settled) return
+    if (flight.holder !== undefined) flight.leave(flight.holder)
+    if (flight.waiters.size > 0) return this.launch(flight)
+    this.running.delete(flight)
+    if (this.current.get(flight.key) === flight) this.current.delete(flight.key)
+  }
+
   /** Takes a key's load out of the map. Interrupts it if nobody waits for it. */
   detach(key: string): void {
     const flight = this.current.get(key)
@@ -183,7 +211,7 @@ export class Flights {
         : Effect.flatMap(second.get(flight.key), (restored) => this.restore(flight, restored) ?? flight.load)
     )
     flight.fiber = fiber
-    fiber.addObserver((exit) => this.settle(flight, exit))
+    fiber.addObserver((exit) => void this.settle(flight, exit))
     if (flight.abandoned) fiber.interruptUnsafe()
   }
 
@@ -205,7 +233,7 @@ export class Flights {
     return undefined
   }
 
-  private settle(flight: Flight, exit: AnyExit): void {
+  private settle(flight: Flight, exit: AnyExit): (call: Call.Call | undefined) => AnyExit {
     flight.settled = true
     this.running.delete(flight)
     if (flight.refresh) this.refreshing--
@@ -215,6 +243,7 @@ export class Flights {
     const answer = this.commits.settle(flight, exit, own && !this.closed, now)
     for (const member of flight.dismiss()) member.resume?.(answer(member.call))
     if (own && flight.found?.stale === true) this.revalidate(flight)
+    return answer
   }
 
   // The second level's value was stale: those who waited have it, and a new one is on its way.

@@ -50,15 +50,23 @@ export const keeping = (finality: Finality.Finality, options: ResponseCache.Opti
 const noting =
   (finality: Finality.Finality, put: (request: JsonRpc.Request, value: unknown) => void) =>
   <E, LE, R>(self: Layer.Layer<JsonRpc.Client<E>, LE, R>): Layer.Layer<JsonRpc.Client<E>, LE, R> =>
-    JsonRpc.transform(self, "finality", (below: JsonRpc.Service<E>) =>
-      Effect.succeed({
-        request: (request: JsonRpc.Request) =>
-          request.nature === "read"
-            ? Effect.tap(below.request(request), (value) =>
-                Effect.sync(() => {
-                  for (const also of finality.note(request, value)) put(also, value)
-                })
-              )
-            : below.request(request)
+    JsonRpc.transform(self, "finality", (below: JsonRpc.Service<E>) => {
+      const note = (request: JsonRpc.Request, value: unknown): void => {
+        for (const also of finality.note(request, value)) put(also, value)
+      }
+      return Effect.succeed({
+        request: (request: JsonRpc.Request) => {
+          if (request.nature !== "read") return below.request(request)
+          const { batch } = request
+          return Effect.map(below.request(request), (value) => {
+            if (batch === undefined) note(request, value)
+            else {
+              for (const [i, exit] of (value as JsonRpc.Answers).entries()) {
+                if (exit._tag === "Success") note(batch[i]!, exit.value)
+              }
+            }
+            return value
+          })
+        }
       })
-    )
+    })

@@ -4,8 +4,8 @@
  * Only reads do. A write never shares a body with another request, so nothing that happens to a batch can send one twice;
  * nor does a request to a filter, whose answer is given only once. That is why whatever was in a batch may be asked again.
  */
-import type { JsonRpc } from "@hawser/core"
-import type * as Effect from "effect/Effect"
+import { JsonRpc } from "@hawser/core"
+import * as Exit from "effect/Exit"
 import { blamesBatch, missing, readBatch, type Sign, signOf } from "./batch.ts"
 import { Limit } from "./batchLimit.ts"
 import type { Done, Fault, Reply } from "./dispatch.ts"
@@ -18,7 +18,16 @@ export interface Asked<E> {
   readonly request: JsonRpc.Request
   /** As it is sent. */
   readonly text: string
-  readonly resume: (answer: Effect.Effect<unknown, E>) => void
+  readonly resume: (answer: Exit.Exit<unknown, E>) => void
+}
+
+/** Reads that go together, or not at all. */
+export interface Together<E> {
+  /** The id of the first; the others' follow. */
+  readonly first: number
+  readonly requests: ReadonlyArray<JsonRpc.Request>
+  readonly texts: ReadonlyArray<string | undefined>
+  readonly resume: (answers: Exit.Exit<JsonRpc.Answers, E>) => void
 }
 
 /** What the transport does for its batches. */
@@ -27,10 +36,10 @@ export interface Transport<E> {
   readonly post: (body: string, done: Done) => () => void
   /** Sends a request by itself and resumes who asked. Returns the function that aborts. */
   readonly alone: (asked: Asked<E>) => () => void
-  readonly failed: (asked: Asked<E>, fault: Fault) => Effect.Effect<never, E>
-  readonly ended: (asked: Asked<E>, outcome: Outcome, reply: Reply) => Effect.Effect<unknown, E>
+  readonly failed: (fault: Fault) => Exit.Exit<never, E>
+  readonly ended: (request: JsonRpc.Request, outcome: Outcome, reply: Reply) => Exit.Exit<unknown, E>
   /** The kind of the error that a single request would fail with. */
-  readonly kindOf: (asked: Asked<E>, outcome: ErrorReply, reply: Reply) => Kind
+  readonly kindOf: (request: JsonRpc.Request, outcome: ErrorReply, reply: Reply) => Kind
   /** Calls back when a batch is to be sent, unless the function it returns is called first. */
   readonly soon: (flush: () => void) => () => void
   /** Milliseconds on the monotonic clock. */
@@ -73,14 +82,18 @@ export class Batcher<E> {
     this.learned = new Limit(limits.size)
   }
 
+  /** Requests that may go together now. */
+  get most(): number {
+    return this.learned.at(this.transport.now)
+  }
+
   inspect(): Inspection {
-    const size = this.learned.at(this.transport.now)
-    return { size, waiting: this.line?.present ?? 0, ...this.counts }
+    return { size: this.most, waiting: this.line?.present ?? 0, ...this.counts }
   }
 
   /** Sends a read together with others. Returns the function by which its caller leaves. */
   add(asked: Asked<E>): () => void {
-    const most = this.learned.at(this.transport.now)
+    const { most } = this
     if (most === 1 || this.closed) return this.transport.alone(asked)
     if (this.line !== undefined && this.line.length + asked.text.length > this.limits.bytes) this.send(this.line)
     const batch = (this.line ??= this.open())
@@ -90,6 +103,47 @@ export class Batcher<E> {
     return () => this.leave(member)
   }
 
+  /**
+   * Sends reads that have come together as they are. Whoever is not answered for its neighbours' sake is told to come alone.
+   * Returns the function by which their caller leaves; `undefined`: the node does not take so much at once.
+   */
+  together({ first, requests, resume, texts }: Together<E>): (() => void) | undefined {
+    const size = requests.length
+    const body = `[${texts.join(",")}]`
+    if (this.closed || this.most < size || body.length > this.limits.bytes || texts.includes(undefined))
+      return undefined
+    this.counts.batches++
+    this.counts.batched += size
+    const ids = { has: (id: number) => id >= first && id < first + size }
+    return this.transport.post(body, (fault, reply) => {
+      if (fault !== undefined) {
+        if (fault.reached) this.learned.failed(size, this.transport.now())
+        return resume(fault.reason === "too-large" ? JsonRpc.apart : this.transport.failed(fault))
+      }
+      const read = readBatch(ids, size, reply!)
+      if (read.kind === "whole") {
+        return resume(
+          this.isRefusal(requests, read.outcome, reply!)
+            ? JsonRpc.apart
+            : (this.transport.ended(requests[0]!, read.outcome, reply!) as Exit.Exit<never, E>)
+        )
+      }
+      let blamed = false
+      const answers = requests.map((request, i): Exit.Exit<unknown, E> => {
+        const outcome = read.outcomes.get(first + i) ?? missing
+        if (outcome.kind !== "error" || !this.isNeighbours(request, outcome, reply!)) {
+          return this.transport.ended(request, outcome, reply!)
+        }
+        blamed = true
+        return JsonRpc.apart
+      })
+      if (blamed) this.learned.failed(size, this.transport.now())
+      else this.learned.taken(size)
+      // Nobody was answered: then it is about the upstream, and not about any of them.
+      resume(answers.every(isUnanswered) ? Exit.failCause(answers[0]!.cause) : Exit.succeed(answers))
+    })
+  }
+
   /** Ends what waits. Whatever comes now goes alone, to a transport that is closed. */
   close(): void {
     this.closed = true
@@ -97,7 +151,7 @@ export class Batcher<E> {
     if (batch === undefined) return
     this.line = undefined
     batch.cancel()
-    for (const { asked } of batch.those()) asked.resume(this.transport.failed(asked, closed))
+    for (const { asked } of batch.those()) asked.resume(this.transport.failed(closed))
   }
 
   private open(): Batch<E> {
@@ -139,7 +193,7 @@ export class Batcher<E> {
     if (fault.reached) this.learned.failed(batch.members.size, this.transport.now())
     // Together their answers were too large.
     if (fault.reason === "too-large") return this.repeat(batch.those())
-    for (const { asked } of batch.those()) asked.resume(this.transport.failed(asked, fault))
+    for (const { asked } of batch.those()) asked.resume(this.transport.failed(fault))
   }
 
   private settle(batch: Batch<E>, reply: Reply): void {
@@ -149,8 +203,8 @@ export class Batcher<E> {
     const alone: Array<Member<E>> = []
     for (const member of batch.those()) {
       const outcome = read.outcomes.get(member.asked.id) ?? missing
-      if (outcome.kind === "error" && this.isNeighbours(member.asked, outcome, reply)) alone.push(member)
-      else member.asked.resume(this.transport.ended(member.asked, outcome, reply))
+      if (outcome.kind === "error" && this.isNeighbours(member.asked.request, outcome, reply)) alone.push(member)
+      else member.asked.resume(this.transport.ended(member.asked.request, outcome, reply))
     }
     if (alone.length === 0) return this.learned.taken(size)
     this.learned.failed(size, this.transport.now())
@@ -158,28 +212,30 @@ export class Batcher<E> {
   }
 
   // A contract may revert with any words.
-  private isNeighbours(asked: Asked<E>, outcome: ErrorReply, reply: Reply): boolean {
-    return blamesBatch(outcome.error) && this.transport.kindOf(asked, outcome, reply) !== "revert"
+  private isNeighbours(request: JsonRpc.Request, outcome: ErrorReply, reply: Reply): boolean {
+    return blamesBatch(outcome.error) && this.transport.kindOf(request, outcome, reply) !== "revert"
   }
 
   private settleWhole(batch: Batch<E>, outcome: Failed, reply: Reply): void {
-    const { size } = batch.members
-    const sign = outcome.kind === "error" ? this.signOf(batch, outcome, reply) : "failed"
-    const now = this.transport.now()
-    if (sign === "failed") this.learned.failed(size, now)
-    if (sign === "failed" || sign === "passing") {
-      for (const { asked } of batch.those()) asked.resume(this.transport.ended(asked, outcome, reply))
-      return
-    }
-    this.counts.refused++
-    this.learned.refused(sign.most, now)
-    this.repeat(batch.those())
+    const requests = Array.from(batch.members.values(), ({ asked }) => asked.request)
+    if (this.isRefusal(requests, outcome, reply)) return this.repeat(batch.those())
+    for (const { asked } of batch.those()) asked.resume(this.transport.ended(asked.request, outcome, reply))
   }
 
-  private signOf(batch: Batch<E>, outcome: ErrorReply, reply: Reply): Sign {
-    const [first] = batch.members.values()
-    const kind = this.transport.kindOf(first!.asked, outcome, reply)
-    return signOf(outcome.error, kind, batch.members.size, reply)
+  /** Whether one reply to all says that they are too many. Learns from it. */
+  private isRefusal(requests: ReadonlyArray<JsonRpc.Request>, outcome: Failed, reply: Reply): boolean {
+    const size = requests.length
+    const sign = outcome.kind === "error" ? this.signOf(requests[0]!, size, outcome, reply) : "failed"
+    const now = this.transport.now()
+    if (sign === "failed") this.learned.failed(size, now)
+    if (sign === "failed" || sign === "passing") return false
+    this.counts.refused++
+    this.learned.refused(sign.most, now)
+    return true
+  }
+
+  private signOf(first: JsonRpc.Request, size: number, outcome: ErrorReply, reply: Reply): Sign {
+    return signOf(outcome.error, this.transport.kindOf(first, outcome, reply), size, reply)
   }
 
   private repeat(members: Iterable<Member<E>>): void {
@@ -190,6 +246,10 @@ export class Batcher<E> {
     }
   }
 }
+
+const isUnanswered = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Failure<unknown, E> =>
+  exit._tag === "Failure" &&
+  !exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)
 
 const closed: Fault = {
   reason: "closed",

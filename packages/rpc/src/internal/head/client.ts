@@ -2,6 +2,7 @@
 import { Call, type JsonRpc, Outcome } from "@hawser/core"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { numberOf } from "../block.ts"
 import { methods } from "../methods.ts"
 import { NotFound } from "./errors.ts"
@@ -15,6 +16,14 @@ export const clientRequest = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
     return floor !== undefined && number !== undefined && number < floor ? hex(floor) : result
   }
   return (request: JsonRpc.Request): Effect.Effect<unknown, E> => {
+    const { batch } = request
+    if (batch !== undefined) {
+      return Effect.map(below.request(request), (answers) =>
+        (answers as JsonRpc.Answers).map((exit, i) =>
+          batch[i]!.method === "eth_blockNumber" && exit._tag === "Success" ? Exit.succeed(told(exit.value)) : exit
+        )
+      )
+    }
     if (request.method === "eth_blockNumber") return Effect.map(below.request(request), told)
     if (shared.state.alone || !mayBeNull(request)) return below.request(request)
     return Effect.catchCause(below.request(request), (cause) =>

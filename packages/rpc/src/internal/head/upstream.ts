@@ -1,9 +1,10 @@
 // One upstream of a pool: learns from its answers, and keeps from it what it cannot answer.
-import { Call, type JsonRpc, Outcome } from "@hawser/core"
+import { Call, JsonRpc, Outcome } from "@hawser/core"
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { UpstreamInspection } from "../../Head.ts"
 import { ResponseError, type TransportError } from "../../RpcError.ts"
@@ -77,6 +78,7 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
   }
 
   private direct(request: JsonRpc.Request): Effect.Effect<unknown, Failing<E>> {
+    if (request.batch !== undefined) return this.many(request, request.batch)
     if (this.shared.state.alone) {
       return request.method === "eth_blockNumber" || readerOf(request) !== undefined
         ? Effect.flatMap(this.below.request(request), (result) =>
@@ -89,6 +91,51 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     return blocks === undefined && this.capabilities.unlimited
       ? this.ask(request, undefined, undefined)
       : Effect.withFiber((fiber) => this.route(request, blocks, fiber))
+  }
+
+  // Nobody waits for what another needs: whoever has not got all of it leaves the batch to others.
+  private many(
+    request: JsonRpc.Request,
+    batch: ReadonlyArray<JsonRpc.Request>
+  ): Effect.Effect<JsonRpc.Answers, Failing<E>> {
+    return Effect.suspend(() => {
+      const { looker, shared } = this
+      const blocks = batch.map(blocksOf)
+      if (!shared.state.alone && batch.some((one, i) => this.isBeyond(one, blocks[i]))) {
+        looker.look(this.now(), shared.state.blockTime)
+        return JsonRpc.apart
+      }
+      return Effect.matchCauseEffect(this.below.request(request), {
+        onSuccess: (answers) =>
+          Effect.succeed((answers as JsonRpc.Answers).map((exit, i) => this.settle(batch[i]!, blocks[i], exit))),
+        onFailure: (cause) => {
+          this.count(cause)
+          return Effect.failCause(cause)
+        }
+      })
+    })
+  }
+
+  private isBeyond(request: JsonRpc.Request, blocks: Blocks | undefined): boolean {
+    const { capabilities, tracker } = this
+    if (!capabilities.unlimited && capabilities.refuses(request, blocks, this.now()) !== undefined) return true
+    const needed = blocks === undefined ? undefined : this.needs(request, blocks)
+    return needed !== undefined && tracker.height < needed
+  }
+
+  /** What becomes of one answer of a batch. One that others must bear out is asked for again, by itself. */
+  private settle(
+    request: JsonRpc.Request,
+    blocks: Blocks | undefined,
+    exit: Exit.Exit<unknown, unknown>
+  ): Exit.Exit<unknown, unknown> {
+    if (exit._tag === "Failure") {
+      this.learnFrom(request, blocks, exit.cause)
+      return exit
+    }
+    this.learn(request, blocks, exit.value)
+    const passed = this.answers.pass(request, blocks, exit.value, true, false)
+    return Exit.isExit(passed) ? passed : JsonRpc.apart
   }
 
   private route(
@@ -187,15 +234,20 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     if (!this.capabilities.unlimited && result !== null) this.capabilities.answered(request, blocks, this.now())
   }
 
-  private learnFrom(request: JsonRpc.Request, blocks: Blocks | undefined, cause: Cause.Cause<E>): void {
-    const error = errorOf(cause)
-    if (error === undefined) return
-    const { counts } = Outcome.of(error)
-    if (counts === "failure") this.tracker.failures++
-    else if (counts === "success") this.tracker.failures = 0
+  private learnFrom(request: JsonRpc.Request, blocks: Blocks | undefined, cause: Cause.Cause<unknown>): void {
+    const error = this.count(cause)
     if (error instanceof ResponseError) {
       this.capabilities.failed(request, blocks, error, this.tracker.height, this.now())
     }
+  }
+
+  private count(cause: Cause.Cause<unknown>): unknown {
+    const error = errorOf(cause)
+    if (error === undefined) return undefined
+    const { counts } = Outcome.of(error)
+    if (counts === "failure") this.tracker.failures++
+    else if (counts === "success") this.tracker.failures = 0
+    return error
   }
 
   private now(): number {

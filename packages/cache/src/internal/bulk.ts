@@ -1,0 +1,117 @@
+// A batch over a cache: what is held is answered from here, what somebody loads already is waited for, and the rest goes on
+// as a smaller batch, which brings the load of each of its keys.
+import { JsonRpc } from "@hawser/core"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Flight } from "./flight.ts"
+import type { Flights } from "./flights.ts"
+import type { Policy } from "./policy.ts"
+
+/** How a read is cached; `undefined`: it is not. */
+export type Route = (
+  request: JsonRpc.Request
+) => { readonly key: string; readonly policy: Policy<never, never> } | undefined
+
+/** A read that goes on, and the load that its answer is. */
+interface Asked {
+  readonly request: JsonRpc.Request
+  readonly flight: Flight | undefined
+  /** Which of the batch it answers: more than one where they are the same. */
+  readonly places: Array<number>
+}
+
+export const bulk = <E>(
+  batch: ReadonlyArray<JsonRpc.Request>,
+  route: Route,
+  flights: Flights,
+  below: JsonRpc.Service<E>
+): Effect.Effect<JsonRpc.Answers, E> =>
+  Effect.suspend(() => {
+    const one = new Bulk(route, flights, below)
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber) => one.run(batch, fiber)),
+      () => one.end()
+    )
+  })
+
+class Bulk<E> {
+  private readonly route: Route
+  private readonly flights: Flights
+  private readonly below: JsonRpc.Service<E>
+  private readonly answers: Array<Exit.Exit<unknown, unknown>> = []
+  private readonly asked: Array<Asked> = []
+  private readonly awaited: Array<Effect.Effect<void>> = []
+
+  constructor(route: Route, flights: Flights, below: JsonRpc.Service<E>) {
+    this.route = route
+    this.flights = flights
+    this.below = below
+  }
+
+  run(batch: ReadonlyArray<JsonRpc.Request>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<JsonRpc.Answers, E> {
+    const known = new Map<string, Asked>()
+    for (const [place, request] of batch.entries()) this.sort(request, place, known, fiber)
+    const { answers, asked, awaited } = this
+    if (answers.length === 0 && awaited.length === 0) return Effect.map(this.rest(), (exits) => this.land(exits))
+    const rest =
+      asked.length === 0
+        ? Effect.void
+        : Effect.map(Effect.exit(this.rest()), (exit) => {
+            this.land(exit._tag === "Success" ? exit.value : asked.map(() => exit))
+          })
+    return Effect.as(Effect.all([rest, ...awaited], { concurrency: "unbounded", discard: true }), answers)
+  }
+
+  /** What the batch did not bring is loaded by itself, for those who have come to wait for it. */
+  end(): undefined {
+    for (const { flight } of this.asked) if (flight !== undefined) this.flights.forsake(flight)
+    return undefined
+  }
+
+  private sort(
+    request: JsonRpc.Request,
+    place: number,
+    known: Map<string, Asked>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): void {
+    const routed = this.route(request)
+    if (routed === undefined) return void this.asked.push({ request, flight: undefined, places: [place] })
+    const { key, policy } = routed
+    const same = known.get(key)
+    if (same !== undefined) return void same.places.push(place)
+    const hit = this.flights.hit(fiber, key)
+    if (hit !== undefined) return void (this.answers[place] = hit)
+    const load = Effect.suspend(() => this.below.request(request))
+    const flight = this.flights.begin(fiber, key, load, policy)
+    if (flight === undefined) {
+      this.awaited.push(
+        Effect.map(Effect.exit(this.flights.get(fiber, key, load, policy)), (exit) => void (this.answers[place] = exit))
+      )
+    } else {
+      const asked = { request, flight, places: [place] }
+      this.asked.push(asked)
+      known.set(key, asked)
+    }
+  }
+
+  private rest(): Effect.Effect<JsonRpc.Answers, E> {
+    const { asked, below } = this
+    return asked.length === 1
+      ? Effect.map(below.request(asked[0]!.request), (value) => [Exit.succeed(value)])
+      : (below.request(JsonRpc.makeBatch(asked.map(({ request }) => request))) as Effect.Effect<JsonRpc.Answers, E>)
+  }
+
+  private land(exits: JsonRpc.Answers): JsonRpc.Answers {
+    for (const [i, exit] of exits.entries()) {
+      const { flight, places } = this.asked[i]!
+      const answer = flight !== undefined && isAnswer(exit) ? this.flights.land(flight, exit) : exit
+      for (const place of places) this.answers[place] = answer
+    }
+    return this.answers
+  }
+}
+
+const isAnswer = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Success" ||
+  exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)
