@@ -56,7 +56,9 @@ export const layer = (options?: Options) => {
             const own = call === outer ? answer : Effect.provideService(answer, Call.Current, call)
             const told = events.active ? telling(own, clock, events, request, call.recorder!) : own
             return spans ? spanned(told, clock, request, call.recorder!) : told
-          })
+          }),
+        submit: (request: JsonRpc.Request, caller: JsonRpc.Caller) =>
+          spans || events.active ? undefined : below.submit?.(request, caller)
       }))
     )
 }

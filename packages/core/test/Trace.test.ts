@@ -44,6 +44,40 @@ const built = (options?: Trace.Options) =>
     }
   })
 
+describe("a caller without a fiber", () => {
+  const built = (options?: Trace.Options) =>
+    Effect.gen(function* () {
+      const hub = Events.make<JsonRpc.Event>()
+      const place: JsonRpc.Place = { leave: () => Effect.void }
+      const below = Layer.succeed(JsonRpc.client<never>())({
+        name: "below",
+        request: () => Effect.never,
+        submit: () => place,
+        inspect: () => ({ name: "below" })
+      })
+      const context = yield* Layer.build(
+        below.pipe(Trace.layer(options), Layer.provide(Layer.succeed(JsonRpc.Observer)(hub)))
+      )
+      const rpc = yield* Effect.provide(JsonRpc.client<never>(), context)
+      return {
+        hub,
+        isTaken: () => rpc.submit?.(JsonRpc.makeRequest("eth_chainId"), { end: () => {} }) === place
+      }
+    })
+
+  it.effect("is let through while there is nothing to tell", () =>
+    Effect.gen(function* () {
+      const { hub, isTaken } = yield* built()
+      assert.isTrue(isTaken())
+      const off = hub.on(() => {})
+      assert.isFalse(isTaken())
+      off()
+      assert.isTrue(isTaken())
+      assert.isFalse((yield* built({ spans: true })).isTaken())
+    })
+  )
+})
+
 describe("events", () => {
   it.effect("tell of a call that was answered, with its report", () =>
     Effect.gen(function* () {

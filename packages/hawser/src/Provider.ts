@@ -81,7 +81,7 @@ class Running implements Provider {
   private building: Fiber.Fiber<JsonRpc.Service<unknown>, unknown> | undefined
   private scope: Scope.Closeable | undefined
   private closed = false
-  private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()
+  private readonly pending = new Map<number, Pending>()
 
   constructor(source: Source) {
     this.names = []
@@ -100,12 +100,17 @@ class Running implements Provider {
       return Promise.reject(Read.invalid("request.params", "a list", params))
     }
     const request = JsonRpc.makeRequest(method, params)
-    return this.run((client) => client.request(request), options?.signal)
+    return this.promise(
+      options?.signal,
+      (pending) => this.client?.submit?.(request, pending) ?? this.run((client) => client.request(request), pending)
+    )
   }
 
   readonly subscribe: Provider["subscribe"] = async (params, listener) => {
-    const { cancel, id } = await this.run((client) => Subscription.listen(client, params, listener), undefined)
-    return { id, stop: cancel }
+    const opened = await this.promise<Subscription.Opened>(undefined, (pending) =>
+      this.run((client) => Subscription.listen(client, params, listener), pending)
+    )
+    return { id: opened.id, stop: opened.cancel }
   }
 
   readonly status = (): Stack.Status =>
@@ -117,40 +122,29 @@ class Running implements Provider {
 
   readonly close = async (): Promise<void> => {
     this.closed = true
-    const { building, running, scope } = this
-    await Promise.all(
-      Array.from(building === undefined ? running : [building, ...running], (fiber) =>
-        Effect.runPromise(Fiber.interrupt(fiber))
-      )
-    )
+    const { building, scope } = this
+    const leaving = Array.from(this.pending.values(), (pending) => pending.leave(new Closed()))
+    if (building !== undefined) leaving.push(Fiber.interrupt(building))
+    await Effect.runPromise(Effect.all(leaving, { concurrency: "unbounded", discard: true }))
     if (scope !== undefined) await Effect.runPromise(Scope.close(scope, Exit.void))
   }
 
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.close()
 
-  private run<A>(
-    ask: (client: JsonRpc.Service<unknown>) => Effect.Effect<A, unknown>,
-    signal: AbortSignal | undefined
-  ): Promise<A> {
-    const { client } = this
-    const effect = client === undefined ? Effect.flatMap(this.build, ask) : ask(client)
+  private promise<A>(signal: AbortSignal | undefined, start: Start): Promise<A> {
     if (this.closed) return Promise.reject(new Closed())
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
-    return new Promise((resolve, reject) => {
-      const fiber = Effect.runFork(effect)
-      const abort = () => {
-        reject(signal!.reason as Error)
-        fiber.interruptUnsafe()
-      }
-      this.running.add(fiber)
-      signal?.addEventListener("abort", abort, { once: true })
-      fiber.addObserver((exit) => {
-        this.running.delete(fiber)
-        signal?.removeEventListener("abort", abort)
-        if (exit._tag === "Success") resolve(exit.value)
-        else reject(this.toError(exit.cause))
-      })
-    })
+    return new Promise((resolve, reject) => new Pending(this.pending, resolve as Resolve, reject, signal).begin(start))
+  }
+
+  private run(
+    ask: (client: JsonRpc.Service<unknown>) => Effect.Effect<unknown, unknown>,
+    pending: Pending
+  ): JsonRpc.Place {
+    const { client } = this
+    const fiber = Effect.runFork(client === undefined ? Effect.flatMap(this.build, ask) : ask(client))
+    fiber.addObserver((exit) => pending.end(exit))
+    return { leave: () => Fiber.interrupt(fiber) }
   }
 
   // One build for all who wait for it; a failed one leaves nothing behind, so that the next request starts afresh.
@@ -183,14 +177,77 @@ class Running implements Provider {
     })
     return building
   }
+}
 
-  private toError(cause: Cause.Cause<unknown>): unknown {
-    const failed = cause.reasons.find(Cause.isFailReason)
-    if (failed !== undefined) return failed.error
-    const died = cause.reasons.find(Cause.isDieReason)
-    if (died !== undefined) return new Call.Defect({ upstream: "", cause: died.defect })
-    return this.closed ? new Closed() : new Call.Defect({ upstream: "", cause: Cause.squash(cause) })
+type Resolve = (value: unknown) => void
+
+/** Asks, and says where a pending promise can leave what was begun for it. */
+type Start = (pending: Pending) => JsonRpc.Place
+
+let asked = 0
+
+/** A promise that is not settled yet. Once it is, it holds nothing any more. */
+class Pending implements JsonRpc.Caller {
+  private readonly all: Map<number, Pending>
+  private readonly id = ++asked
+  private resolve: Resolve | undefined
+  private reject: Resolve | undefined
+  private signal: AbortSignal | undefined
+  private readonly abort: (() => void) | undefined
+  private place: JsonRpc.Place | undefined = undefined
+  private leaving: Fiber.Fiber<void> | undefined = undefined
+
+  constructor(all: Map<number, Pending>, resolve: Resolve, reject: Resolve, signal: AbortSignal | undefined) {
+    this.all = all
+    this.resolve = resolve
+    this.reject = reject
+    this.signal = signal
+    this.abort = signal && (() => void this.leave(signal.reason))
+    all.set(this.id, this)
+    signal?.addEventListener("abort", this.abort!, { once: true })
   }
+
+  begin(start: Start): void {
+    try {
+      const place = start(this)
+      if (this.resolve !== undefined) this.place = place
+      else if (this.leaving !== undefined) Effect.runFork(place.leave())
+    } catch (defect) {
+      this.end(Exit.die(defect))
+    }
+  }
+
+  end(exit: Exit.Exit<unknown, unknown>): void {
+    const { reject, resolve } = this
+    this.close()
+    if (exit._tag === "Success") resolve?.(exit.value)
+    else reject?.(toError(exit.cause))
+  }
+
+  /** Rejects at once, and stops what is done for it. */
+  leave(reason: unknown): Effect.Effect<unknown> {
+    if (this.leaving === undefined) {
+      const { place, reject } = this
+      this.resolve = this.reject = undefined
+      reject?.(reason)
+      const close = Effect.sync(() => this.close())
+      this.leaving = Effect.runFork(place === undefined ? close : Effect.ensuring(place.leave(), close))
+    }
+    return Fiber.await(this.leaving)
+  }
+
+  private close(): void {
+    this.all.delete(this.id)
+    this.signal?.removeEventListener("abort", this.abort!)
+    this.place = this.resolve = this.reject = this.signal = undefined
+  }
+}
+
+const toError = (cause: Cause.Cause<unknown>): unknown => {
+  const failed = cause.reasons.find(Cause.isFailReason)
+  if (failed !== undefined) return failed.error
+  const died = cause.reasons.find(Cause.isDieReason)
+  return new Call.Defect({ upstream: "", cause: died === undefined ? Cause.squash(cause) : died.defect })
 }
 
 /** Whether this is a provider of ours, which knows its status and its events. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode, Scenario } from "@hawser/testkit"
-import { Effect, Fiber, Layer, Random } from "effect"
-import { Call, JsonRpc, Options, Provider, Stack } from "hawser"
+import { Deferred, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { Call, JsonRpc, Options, Outcome, Provider, Stack } from "hawser"
 
 const blockNumber = { method: "eth_blockNumber" }
 
@@ -15,6 +15,14 @@ const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options: Partial<Stac
     )
     return { nodes, provider, ask: (args = blockNumber) => Effect.promise(() => provider.request(args)) }
   })
+
+/** A client that is asked through `submit`. */
+const fiberless = (submit: JsonRpc.Submit): JsonRpc.Service<never> => ({
+  name: "fiberless",
+  request: () => Effect.never,
+  inspect: () => ({ name: "fiberless" }),
+  submit
+})
 
 const rejected = (promise: Promise<unknown>) =>
   Effect.promise(() =>
@@ -93,6 +101,35 @@ describe("request", () => {
   )
 })
 
+describe("a client that needs no fiber", () => {
+  it.live("answers, rejects, is left, and is asked the other way what it does not take", () =>
+    Effect.gen(function* () {
+      let left = 0
+      const boom = new Call.NoAnswer({ causes: [], [Outcome.TypeId]: Outcome.verdict() })
+      const provider = Provider.make({
+        ...fiberless(({ method }, caller) => {
+          if (method === "throws") throw boom
+          if (method === "eth_chainId") caller.end(Exit.succeed("0x1"))
+          if (method === "eth_gasPrice") queueMicrotask(() => caller.end(Exit.fail(boom)))
+          return method === "eth_getCode" ? undefined : { leave: () => Effect.sync(() => void left++) }
+        }),
+        request: ({ method }) => Effect.succeed(`by a fiber: ${method}`)
+      })
+      const ask = (method: string) => provider.request({ method })
+      assert.strictEqual(yield* Effect.promise(() => ask("eth_chainId")), "0x1")
+      assert.strictEqual(yield* rejected(ask("eth_gasPrice")), boom)
+      assert.strictEqual(yield* Effect.promise(() => ask("eth_getCode")), "by a fiber: eth_getCode")
+      const defect = yield* rejected(ask("throws"))
+      assert.instanceOf(defect, Call.Defect)
+      assert.strictEqual(defect.cause, boom)
+      const hanging = [ask("eth_blockNumber"), ask("eth_blockNumber")].map(rejected)
+      yield* Effect.promise(() => provider.close())
+      for (const one of hanging) assert.instanceOf(yield* one, Provider.Closed)
+      assert.strictEqual(left, 2)
+    })
+  )
+})
+
 describe("life", () => {
   it.live("nothing happens before the first request, and a hundred providers cost nothing", () =>
     Effect.gen(function* () {
@@ -138,6 +175,51 @@ describe("life", () => {
       const answers = yield* Effect.promise(() => Promise.all([1, 2, 3].map(() => provider.request(blockNumber))))
       assert.deepStrictEqual(answers, [7, 7, 7])
       assert.strictEqual(builds, 2)
+    })
+  )
+
+  it.live("closing waits for what is being left already", () =>
+    Effect.gen(function* () {
+      const left = Deferred.makeUnsafe<void>()
+      let ended = false
+      const leave = Effect.map(Deferred.await(left), () => void (ended = true))
+      const provider = Provider.make({
+        ...fiberless(() => ({ leave: () => leave })),
+        request: () => Effect.onInterrupt(Effect.never, () => leave)
+      })
+      const controller = new AbortController()
+      const promise = provider.request(blockNumber, { signal: controller.signal })
+      controller.abort("enough")
+      assert.strictEqual(yield* rejected(promise), "enough")
+      const closed = yield* Effect.forkChild(
+        Effect.promise(() => provider.close()),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      assert.isUndefined(closed.pollUnsafe())
+      yield* Deferred.succeed(left, undefined)
+      yield* Fiber.join(closed)
+      assert.isTrue(ended)
+    })
+  )
+
+  it.live("what is left or closed while it is being asked is not under way afterwards", () =>
+    Effect.gen(function* () {
+      for (const end of ["abort", "close"] as const) {
+        let left = 0
+        const controller = new AbortController()
+        const provider: Provider.Provider = Provider.make(
+          fiberless(() => {
+            if (end === "abort") controller.abort("enough")
+            else void provider.close()
+            return { leave: () => Effect.sync(() => void left++) }
+          })
+        )
+        const error = yield* rejected(provider.request(blockNumber, { signal: controller.signal }))
+        if (end === "abort") assert.strictEqual(error, "enough")
+        else assert.instanceOf(error, Provider.Closed)
+        assert.strictEqual(left, 1)
+      }
     })
   )
 

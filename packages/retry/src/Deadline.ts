@@ -10,10 +10,11 @@ import { Call, Events, JsonRpc, Outcome } from "@hawser/core"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf, isDue } from "./internal/alarm.ts"
-import { within } from "./internal/contest.ts"
 import { type Limit, readLimit } from "./internal/limit.ts"
+import { forked, wait, Within } from "./internal/within.ts"
 
 /** Times are milliseconds. */
 export interface Event {
@@ -63,6 +64,7 @@ export const layer = (limit: Limit<JsonRpc.Request>) => {
         const timer = new Timer(events, alarmOf(fiber))
         return Effect.succeed({
           request: (request: JsonRpc.Request) => timer.run(below.request(request), () => limitOf(request)),
+          submit: (request: JsonRpc.Request, caller: JsonRpc.Caller) => timer.submit(below, request, limitOf, caller),
           inspect: () => timer.inspect()
         })
       })
@@ -87,22 +89,57 @@ class Timer {
     return Effect.withFiber((caller): Effect.Effect<A, E | Call.DeadlineExceeded, R> => {
       const found = caller.getRef(Call.Current)
       const call = found ?? new Call.Call()
-      const most = limitOf()
-      const now = this.alarm.now()
-      const limit = Math.min(most, call.deadline - now)
+      const limit = this.limit(call, limitOf())
       if (isDue(limit, 0)) return Effect.fail(this.late(call, 0))
-      const deadline = Math.min(call.deadline, now + most)
-      call.deadline = deadline
-      if (deadline === Infinity) return found === undefined ? Effect.provideService(self, Call.Current, call) : self
+      if (call.deadline === Infinity)
+        return found === undefined ? Effect.provideService(self, Call.Current, call) : self
       const context = found === undefined ? Context.add(caller.context, Call.Current, call) : caller.context
-      return within(self, deadline, () => this.late(call, limit), caller, this.alarm, context)
+      return wait(forked(self, context), new Timed(this.alarm, call, limit, this))
     })
   }
 
-  private late(call: Call.Call, limit: number): Call.DeadlineExceeded {
+  /** Opens a call for a caller without a fiber. */
+  submit(
+    below: JsonRpc.Service<unknown>,
+    request: JsonRpc.Request,
+    limitOf: (request: JsonRpc.Request) => number,
+    caller: JsonRpc.Caller
+  ): JsonRpc.Place {
+    const call = new Call.Call()
+    const limit = this.limit(call, limitOf(request))
+    const self = Effect.suspend(() => below.request(request))
+    return new Timed(this.alarm, call, limit, this).begin(forked(self, Context.make(Call.Current, call)), caller)
+  }
+
+  /** Sets the call's deadline, and gives the time that it has. */
+  private limit(call: Call.Call, most: number): number {
+    const now = this.alarm.now()
+    const limit = Math.min(most, call.deadline - now)
+    call.deadline = Math.min(call.deadline, now + most)
+    return limit
+  }
+
+  late(call: Call.Call, limit: number): Call.DeadlineExceeded {
     this.exceeded++
     if (this.events.active) this.events.emit({ type: "exceeded", limit })
     const causes = [...Call.failures(call), ...Call.unanswered(call)]
     return Outcome.stackless(() => new Call.DeadlineExceeded({ limit: Duration.millis(limit), causes }))
+  }
+}
+
+class Timed extends Within {
+  private readonly call: Call.Call
+  private readonly limit: number
+  private readonly timer: Timer
+
+  constructor(alarm: Alarm, call: Call.Call, limit: number, timer: Timer) {
+    super(alarm, call.deadline)
+    this.call = call
+    this.limit = limit
+    this.timer = timer
+  }
+
+  protected late(): Exit.Exit<never, Call.DeadlineExceeded> {
+    return Exit.fail(this.timer.late(this.call, this.limit))
   }
 }

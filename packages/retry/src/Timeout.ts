@@ -9,10 +9,11 @@ import { Events, JsonRpc, Outcome } from "@hawser/core"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
-import { within } from "./internal/contest.ts"
 import { type Limit, readLimit } from "./internal/limit.ts"
+import { type Begin, forked, wait, Within } from "./internal/within.ts"
 
 /** An attempt took too long. A failure; the request may be tried anywhere, unless it must not run twice. */
 export class TimeoutError extends Data.TaggedError("TimeoutError")<{
@@ -75,7 +76,8 @@ export const layer = (limit: Limit<JsonRpc.Request>) => {
       Effect.withFiber((fiber) => {
         const timer = new Timer(below.name, events, alarmOf(fiber))
         return Effect.succeed({
-          request: (request: JsonRpc.Request) => timer.run(below.request(request), () => limitOf(request)),
+          request: (request: JsonRpc.Request) =>
+            timer.run(below.request(request), () => limitOf(request), below, request),
           inspect: () => timer.inspect()
         })
       })
@@ -98,18 +100,40 @@ class Timer {
     return { timeouts: this.timeouts }
   }
 
-  run<A, E, R>(self: Effect.Effect<A, E, R>, limitOf: () => number): Effect.Effect<A, E | TimeoutError, R> {
+  /** Asks a service that can do without one for a fiber; whatever else runs on its own. */
+  run<A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    limitOf: () => number,
+    below?: JsonRpc.Service<E>,
+    request?: JsonRpc.Request
+  ): Effect.Effect<A, E | TimeoutError, R> {
     return Effect.withFiber((caller): Effect.Effect<A, E | TimeoutError, R> => {
       const limit = limitOf()
       if (limit === Infinity) return self
-      return within(self, this.alarm.now() + limit, () => this.late(limit), caller, this.alarm, caller.context)
+      const begin: Begin = (waiting) => below?.submit?.(request!, waiting) ?? forked(self, caller.context)(waiting)
+      return wait(begin, new Attempt(this.alarm, limit, this))
     })
   }
 
-  private late(limit: number): TimeoutError {
+  late(limit: number): TimeoutError {
     this.timeouts++
     if (this.events.active) this.events.emit({ type: "timed-out", limit })
     const { upstream } = this
     return Outcome.stackless(() => new TimeoutError({ upstream, limit: Duration.millis(limit) }))
+  }
+}
+
+class Attempt extends Within {
+  private readonly limit: number
+  private readonly timer: Timer
+
+  constructor(alarm: Alarm, limit: number, timer: Timer) {
+    super(alarm, alarm.now() + limit)
+    this.limit = limit
+    this.timer = timer
+  }
+
+  protected late(): Exit.Exit<never, TimeoutError> {
+    return Exit.fail(this.timer.late(this.limit))
   }
 }

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Options } from "@hawser/core"
 import { Deadline, Retry, Timeout } from "@hawser/retry"
 import { Interruption } from "@hawser/testkit"
-import { Effect, Exit, Fiber, type Layer } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
 import { Boom, built, client, now, read, sleep, upstream, watched, work, write } from "./support.ts"
@@ -228,6 +228,48 @@ describe("layer", () => {
       const exit = yield* Effect.exit(service.request(JsonRpc.makeRequest("eth_chainId")))
       assert.isTrue(Exit.hasDies(exit))
     })
+  )
+
+  it.effect("gives a caller without a fiber a call of its own, and its time", () =>
+    watched((watch) =>
+      Effect.gen(function* () {
+        let call: Call.Call | undefined
+        const { counts, effect } = work(150)
+        const inTestTime = Effect.provideService(effect, Clock.Clock, yield* Clock.Clock)
+        const service = yield* built(
+          client(() =>
+            Call.use((own) => {
+              call = own
+              return inTestTime
+            })
+          ).pipe(Deadline.layer((request) => (request === read ? 100 : request === write ? Infinity : -1)))
+        )
+        const told: Array<string> = []
+        const ask = (request: JsonRpc.Request) =>
+          service.submit!(request, {
+            end: (exit) => {
+              const said = Exit.isSuccess(exit) ? exit.value : Cause.squash(exit.cause)
+              told.push(String(said))
+            }
+          })
+        ask(read)
+        assert.deepStrictEqual([call!.deadline, call!.sent], [100, 0])
+        ask(write)
+        assert.strictEqual(call!.deadline, Infinity)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(told, ["DeadlineExceeded: No answer within 100ms", "2"])
+        assert.deepStrictEqual(counts, { started: 2, interrupted: 1, finished: 2 })
+        const place = ask(read)
+        yield* TestClock.adjust(50)
+        yield* place!.leave()
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(told.length, 2)
+        assert.deepStrictEqual(counts, { started: 3, interrupted: 2, finished: 3 })
+        assert.throws(() => ask(JsonRpc.makeRequest("eth_chainId")), Options.InvalidOption)
+        assert.deepStrictEqual(service.inspect()["deadline"], { exceeded: 1 })
+        assert.strictEqual(watch.sleeping, 0)
+      })
+    )
   )
 
   it("adds its error to a client's, exactly", () => {

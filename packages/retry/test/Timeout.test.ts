@@ -6,7 +6,7 @@ import { Clock, Deferred, Effect, Exit, Fiber, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { expectTypeOf } from "vitest"
-import { Boom, built, client, now, read, sleep, upstream, watched, work, write } from "./support.ts"
+import { Boom, built, client, fiberless, now, read, sleep, upstream, watched, work, write } from "./support.ts"
 
 /** Runs an effect to its end in virtual time and gives its exit with the time of it. */
 const timed = <A, E>(self: Effect.Effect<A, E>) =>
@@ -270,6 +270,28 @@ describe("layer", () => {
       assert.strictEqual(failureOf(exit)?.message, "No answer from a within 4s")
       assert.deepStrictEqual(service.inspect(), { name: "a", timeout: { timeouts: 1 } })
     })
+  )
+
+  it.effect("asks without a fiber what needs none", () =>
+    watched((watch) =>
+      Effect.gen(function* () {
+        const { layer, state } = fiberless()
+        const service = yield* built(layer.pipe(Timeout.layer(100)))
+        const answered = yield* Effect.forkChild(service.request(read), { startImmediately: true })
+        state.caller!.end(Exit.succeed(7))
+        assert.strictEqual(yield* Fiber.join(answered), 7)
+        const late = yield* timed(service.request(read))
+        assert.instanceOf(failureOf(late.exit), Timeout.TimeoutError)
+        assert.deepStrictEqual([late.at, state.left], [100, 1])
+        const leaving = yield* Effect.forkChild(service.request(read), { startImmediately: true })
+        yield* Fiber.interrupt(leaving)
+        assert.deepStrictEqual([state.left, state.asked], [2, 0])
+        assert.strictEqual(yield* service.request(write), write.method)
+        assert.strictEqual(state.asked, 1)
+        assert.deepStrictEqual(service.inspect()["timeout"], { timeouts: 1 })
+        assert.strictEqual(watch.sleeping, 0)
+      })
+    )
   )
 
   it.effect("takes a function of the request; what it throws or gives wrongly is a defect", () =>

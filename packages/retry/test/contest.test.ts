@@ -1,18 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Interruption } from "@hawser/testkit"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Scheduler } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Alarm, alarmOf } from "../src/internal/alarm.ts"
-import { contest, within } from "../src/internal/contest.ts"
+import { contest } from "../src/internal/contest.ts"
 import { now, sleep, watched, work } from "./support.ts"
 
 const makeAlarm = Effect.withFiber((fiber) => Effect.succeed(alarmOf(fiber)))
-
-const limited = <A, E>(self: Effect.Effect<A, E>, millis: number) =>
-  Effect.flatMap(makeAlarm, (alarm) =>
-    Effect.withFiber((caller) => within(self, alarm.now() + millis, () => "late", caller, alarm, caller.context))
-  )
 
 describe("Alarm", () => {
   it.effect("rings everyone at their time, in order, and nobody who has called off", () =>
@@ -222,32 +216,10 @@ describe("contest", () => {
   it.effect("works in an uninterruptible region, where it can still interrupt the others", () =>
     Effect.gen(function* () {
       const { counts, effect } = work(1000)
-      const fiber = yield* Effect.forkChild(Effect.uninterruptible(limited(effect, 10)))
+      const fiber = yield* Effect.forkChild(Effect.uninterruptible(first(effect, Effect.as(sleep(10), 2))))
       yield* TestClock.adjust("10 millis")
-      assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "late")
+      assert.strictEqual(yield* Fiber.join(fiber), 2)
       assert.strictEqual(counts.interrupted, 1)
-    })
-  )
-})
-
-describe("within", () => {
-  it.effect("leaves no fiber and no timer, wherever it is interrupted", () =>
-    Effect.gen(function* () {
-      for (const millis of [20, 60]) {
-        const steps = yield* Interruption.everywhere(
-          Effect.sync(() => {
-            const { counts, effect } = work(40)
-            return {
-              run: limited(effect, millis),
-              check: (exit: Exit.Exit<unknown, unknown>) => {
-                assert.strictEqual(counts.finished, counts.started)
-                if (Exit.isFailure(exit) && !Cause.hasInterrupts(exit.cause)) assert.strictEqual(millis, 20)
-              }
-            }
-          })
-        )
-        assert.isAbove(steps, 8)
-      }
     })
   )
 })

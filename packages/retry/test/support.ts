@@ -70,6 +70,26 @@ export const client = <E>(request: (request: JsonRpc.Request) => Effect.Effect<u
 export const upstream = <E>(request: (request: JsonRpc.Request) => Effect.Effect<unknown, E>, name = "a") =>
   Layer.succeed(JsonRpc.upstream<E>())({ name, request, inspect: () => ({ name }) })
 
+/** A client whose reads need no fiber, and end when the test says so. Whatever else it is asked it answers at once. */
+export const fiberless = () => {
+  const state = { asked: 0, left: 0, caller: undefined as JsonRpc.Caller | undefined }
+  const layer = Layer.succeed(JsonRpc.client<never>())({
+    name: "a",
+    inspect: () => ({ name: "a" }),
+    request: ({ method }) =>
+      Effect.sync(() => {
+        state.asked++
+        return method
+      }),
+    submit: (request, caller) => {
+      if (request.nature !== "read") return undefined
+      state.caller = caller
+      return { leave: () => Effect.sync(() => void state.left++) }
+    }
+  })
+  return { layer, state }
+}
+
 /** Builds a stack and gives the service at its top. */
 export const built = <T extends JsonRpc.Tier, E, LE>(layer: Layer.Layer<JsonRpc.JsonRpc<T, E>, LE>) =>
   Effect.map(Layer.build(layer), (context): JsonRpc.Service<E> => Context.get(context, JsonRpc.client<E>() as never))

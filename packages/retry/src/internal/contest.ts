@@ -8,9 +8,9 @@
 // old ones, where each would keep the garbage of a whole call alive, and collecting it costs more than the call.
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { type Alarm, isDue, type Ring } from "./alarm.ts"
+import type { Alarm, Ring } from "./alarm.ts"
 
 export class Contest<A, E> {
   /** The contest is decided, or its caller gone. */
@@ -139,24 +139,3 @@ export const contest = <A, E, R>(
     () => self.abandon()
   )
 }
-
-/**
- * Runs an effect until `at`. One that ends at `at` or later has lost, whichever fiber was woken first; one that ends
- * without waiting has not used any time.
- */
-export const within = <A, E, E2, R>(
-  self: Effect.Effect<A, E, R>,
-  at: number,
-  late: () => E2,
-  caller: Fiber.Fiber<unknown, unknown>,
-  alarm: Alarm,
-  context: Context.Context<never>
-): Effect.Effect<A, E | E2, R> =>
-  contest<A, E | E2, R>(caller, alarm, (contest) => {
-    const tooLate = () => Exit.fail(late())
-    const exit = contest.start(self, context, (exit) => {
-      contest.decide(isDue(at, alarm.now()) ? tooLate : () => exit)
-    })
-    if (exit === undefined) contest.callAt(at, () => contest.decide(tooLate))
-    else contest.decide(() => exit)
-  })
