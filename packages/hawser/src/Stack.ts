@@ -24,6 +24,7 @@ import {
 import type * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
 import * as Finality from "./internal/finality.ts"
+import * as Gather from "./internal/gather.ts"
 import * as Health from "./internal/health.ts"
 import * as Names from "./internal/names.ts"
 
@@ -109,7 +110,10 @@ export interface Options {
    * healthy again after one that did not. It leaves nobody out. Default: off; what counts is learned from traffic.
    */
   readonly health?: Health.Options | false | undefined
-  /** Sends reads that are asked at once as one JSON-RPC batch to their upstream. Default: off. */
+  /**
+   * Sends reads that are asked in one turn of the event loop as one JSON-RPC batch to their upstream. They go through the layers
+   * as one, too, unless an option or a listener has to do with single requests. Default: off.
+   */
   readonly batch?: boolean | Http.BatchOptions | undefined
   /** Merges calls on the same block that are asked at once into one call to Multicall3. Default: off. */
   readonly multicall?: Multicall.Options | false | undefined
@@ -170,7 +174,8 @@ export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
     unless(given.subscription, Subscription.layer),
     unless(given.filters, Filters.layer),
     unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline)),
-    unless(given.trace, Trace.layer)
+    unless(given.trace, Trace.layer),
+    unless(Gather.settings(given), (settings) => Gather.layer(settings!))
   )
 }
 
