@@ -135,8 +135,13 @@ export class Flights {
   close(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.closed = true
-      const fibers = Array.from(this.running, (flight) => flight.fiber)
-      return Fiber.interruptAll(fibers.filter((fiber) => fiber !== undefined))
+      const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+      for (const flight of this.running) {
+        if (flight.fiber !== undefined) fibers.push(flight.fiber)
+        // A batch goes on for those who asked it.
+        else this.settle(flight, Exit.interrupt())
+      }
+      return Fiber.interruptAll(fibers)
     })
   }
 
