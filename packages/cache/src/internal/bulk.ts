@@ -79,7 +79,10 @@ class Bulk<E> {
     if (routed === undefined) return void this.asked.push({ request, flight: undefined, places: [place] })
     const { key, policy } = routed
     const same = known.get(key)
-    if (same !== undefined) return void same.places.push(place)
+    if (same !== undefined) {
+      this.flights.again(fiber)
+      return void same.places.push(place)
+    }
     const hit = this.flights.hit(fiber, key)
     if (hit !== undefined) return void (this.answers[place] = hit)
     const load = Effect.suspend(() => this.below.request(request))

@@ -96,6 +96,11 @@ export class Flights {
     return flight
   }
 
+  /** The batch asks for it at one more place. */
+  again(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.commits.miss(fiber.getRef(Call.Current), false)
+  }
+
   /** A batch has brought the answer. Gives it as its callers get it. */
   land(flight: Flight, exit: AnyExit): AnyExit {
     return this.settle(flight, exit)(undefined)
