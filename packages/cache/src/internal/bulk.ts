@@ -2,7 +2,7 @@
 // as a smaller batch, which brings the load of each of its keys.
 import { JsonRpc } from "@hawser/core"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Flight } from "./flight.ts"
 import type { Flights } from "./flights.ts"
@@ -98,10 +98,11 @@ class Bulk<E> {
     }
   }
 
+  // One that goes by itself may be refused by the chain, which is an answer as well.
   private rest(): Effect.Effect<JsonRpc.Answers, E> {
     const { asked, below } = this
     return asked.length === 1
-      ? Effect.map(below.request(asked[0]!.request), (value) => [Exit.succeed(value)])
+      ? Effect.map(Effect.exit(below.request(asked[0]!.request)), (exit) => [exit])
       : (below.request(JsonRpc.makeBatch(asked.map(({ request }) => request))) as Effect.Effect<JsonRpc.Answers, E>)
   }
 
