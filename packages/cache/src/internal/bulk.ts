@@ -63,7 +63,7 @@ class Bulk<E> {
     return Effect.as(Effect.all([rest, ...awaited], { concurrency: "unbounded", discard: true }), answers)
   }
 
-  /** What the batch did not bring is loaded by itself, for those who have come to wait for it. */
+  /** Lets go of what the batch did not bring. */
   end(): undefined {
     for (const { flight } of this.asked) if (flight !== undefined) this.flights.forsake(flight)
     return undefined
@@ -109,10 +109,17 @@ class Bulk<E> {
   private land(exits: JsonRpc.Answers): JsonRpc.Answers {
     for (const [i, exit] of exits.entries()) {
       const { flight, places } = this.asked[i]!
-      const answer = flight !== undefined && isAnswer(exit) ? this.flights.land(flight, exit) : exit
+      const answer = flight === undefined ? exit : this.bring(flight, exit)
       for (const place of places) this.answers[place] = answer
     }
     return this.answers
+  }
+
+  private bring(flight: Flight, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> {
+    if (isAnswer(exit)) return this.flights.land(flight, exit)
+    // At once: the batch may still wait for others.
+    this.flights.forsake(flight)
+    return exit
   }
 }
 

@@ -106,9 +106,9 @@ export class Flights {
     return this.settle(flight, exit)(undefined)
   }
 
-  /** A batch has ended. What it did not bring is loaded by itself, if somebody has come to wait for it. */
+  /** A batch does not bring it any more. It is loaded by itself, if somebody has come to wait for it. */
   forsake(flight: Flight): void {
-    if (flight.settled) return
+    if (flight.fiber !== undefined) return
     if (flight.holder !== undefined) flight.leave(flight.holder)
     if (flight.waiters.size > 0) return this.launch(flight)
     this.running.delete(flight)
