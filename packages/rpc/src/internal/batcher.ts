@@ -110,8 +110,9 @@ export class Batcher<E> {
   together({ first, requests, resume, texts }: Together<E>): (() => void) | undefined {
     const size = requests.length
     const body = `[${texts.join(",")}]`
-    if (this.closed || this.most < size || body.length > this.limits.bytes || texts.includes(undefined))
-      return undefined
+    // A list of one is a batch, too.
+    const isTaken = !this.closed && Math.max(2, size) <= this.most && body.length <= this.limits.bytes
+    if (!isTaken || texts.includes(undefined)) return undefined
     this.counts.batches++
     this.counts.batched += size
     const ids = { has: (id: number) => id >= first && id < first + size }
