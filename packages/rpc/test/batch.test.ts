@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { JsonRpc } from "@hawser/core"
+import { JsonRpc, Outcome as Verdict } from "@hawser/core"
 import { Interruption } from "@hawser/testkit"
 import { Effect, Exit, Fiber } from "effect"
 import * as fc from "fast-check"
@@ -220,7 +220,34 @@ interface Lone {
   over: boolean
 }
 
-type Failing = Outcome | Fault
+type Failing = Outcome | Fault | JsonRpc.Rejected
+
+const reverted = (message: string) =>
+  new JsonRpc.Rejected({
+    upstream: "a",
+    code: 3,
+    message,
+    data: undefined,
+    kind: "revert",
+    [Verdict.TypeId]: Verdict.verdict({ counts: "success", again: "nowhere" })
+  })
+
+/** What a caller was told, in a word. */
+const words = (exit: Exit.Exit<unknown, unknown>): string => {
+  if (Exit.isSuccess(exit)) return String(exit.value)
+  const [reason] = exit.cause.reasons
+  const error = reason?._tag === "Fail" ? (reason.error as Failing | JsonRpc.Apart) : assert.fail("a defect")
+  if ("kind" in error) return error.kind
+  return "reason" in error ? error.reason : "apart"
+}
+
+const fault = (reason: Fault["reason"], reached = true): Fault => ({
+  reason,
+  reached,
+  message: "",
+  code: undefined,
+  stale: false
+})
 
 /** A batcher over a network of the test's own. */
 const bench = (size = 4, bytes = 1_000_000) => {
@@ -228,8 +255,11 @@ const bench = (size = 4, bytes = 1_000_000) => {
   const lone: Array<Lone> = []
   const due = new Set<() => void>()
   const clock = { now: 0 }
-  const ended = (outcome: Outcome): Exit.Exit<unknown, Failing> =>
-    outcome.kind === "result" ? Exit.succeed(outcome.result) : Exit.fail(outcome)
+  const ended = (outcome: Outcome): Exit.Exit<unknown, Failing> => {
+    if (outcome.kind === "result") return Exit.succeed(outcome.result)
+    const message = outcome.kind === "error" ? String(outcome.error?.message) : ""
+    return Exit.fail(/revert/.test(message) ? reverted(message) : outcome)
+  }
   const batcher = new Batcher<Failing>(
     { size, bytes },
     {
@@ -273,7 +303,20 @@ const bench = (size = 4, bytes = 1_000_000) => {
     const text = `{"id":${own},"padding":"${padding}"}`
     return { id: own, leave: batcher.add({ id: own, request: JsonRpc.makeRequest("eth_call"), text, resume }) }
   }
-  return { batcher, posts, lone, due, clock, flush, ask }
+  /** Sends so many reads as they are. `texts`: how they are written, if not as usual. */
+  const together = (size: number, texts?: ReadonlyArray<string | undefined>) => {
+    const ids = Array.from({ length: size }, () => ++id)
+    const said: Array<Exit.Exit<JsonRpc.Answers, Failing>> = []
+    const leave = batcher.together({
+      first: ids[0]!,
+      requests: ids.map(() => JsonRpc.makeRequest("eth_call")),
+      texts: texts ?? ids.map((id) => `{"id":${id}}`),
+      resume: (answers) => said.push(answers)
+    })
+    const told = () => said.map((exit) => (Exit.isSuccess(exit) ? exit.value.map(words) : words(exit)))
+    return { ids, leave, told }
+  }
+  return { batcher, posts, lone, due, clock, flush, ask, together }
 }
 
 describe("a batch", () => {
@@ -360,7 +403,7 @@ describe("a batch", () => {
     const { ask, flush, lone, posts } = bench()
     for (let i = 0; i < 3; i++) ask()
     flush()
-    posts[0]!.done({ reason: "too-large", message: "", code: undefined, reached: true, stale: false }, undefined)
+    posts[0]!.done(fault("too-large"), undefined)
     assert.strictEqual(lone.length, 3)
   })
 
@@ -463,12 +506,6 @@ describe("a batch", () => {
         /** What must have been said to whom; a batch that was not understood says nothing yet. */
         const expected = new Map<number, string>()
         const told = (id: number) => answers.get(id)!.length > 0
-        const words = (exit: Exit.Exit<unknown, Failing>): string => {
-          if (Exit.isSuccess(exit)) return String(exit.value)
-          const [reason] = exit.cause.reasons
-          const error = reason?._tag === "Fail" ? reason.error : assert.fail("a defect")
-          return "kind" in error ? error.kind : error.reason
-        }
         const expect = (id: number, what: string) => {
           const { left } = callers.get(id)!
           if (!left && !expected.has(id)) expected.set(id, what)
@@ -509,20 +546,13 @@ describe("a batch", () => {
           if (named.length > 0 && !only) {
             post.ids.forEach((id, i) => {
               const kind = fates[i]!
-              if (kind === "revert") expect(id, "error")
+              if (kind === "revert") expect(id, "revert")
               else if (kind === "result" || kind === "string") expect(id, `r${id}`)
               else if (kind !== "blame") expect(id, "malformed")
             })
           } else if (!only) for (const id of post.ids) expect(id, "malformed")
           post.done(undefined, reply([...items.slice(rotate), ...items.slice(0, rotate)]))
         }
-        const fault = (reason: Fault["reason"], reached: boolean): Fault => ({
-          reason,
-          reached,
-          message: "",
-          code: undefined,
-          stale: false
-        })
         const fail = (post: Post, how: string) => {
           post.over = true
           const all = (what: string) => post.ids.forEach((id) => expect(id, what))
@@ -542,12 +572,12 @@ describe("a batch", () => {
               return post.done(undefined, reply("<html>"))
             case "closed":
               all("closed")
-              return post.done(fault("closed", true), undefined)
+              return post.done(fault("closed"), undefined)
             case "unreached":
               all("connect")
               return post.done(fault("connect", false), undefined)
             default:
-              return post.done(fault("too-large", true), undefined)
+              return post.done(fault("too-large"), undefined)
           }
         }
         for (const step of commands) {
@@ -640,4 +670,189 @@ describe("a batch", () => {
       })
     )
   )
+})
+
+describe("reads that have come together", () => {
+  it("go at once as they are, and each has its own answer, whatever the order", () => {
+    const { ask, batcher, lone, posts, together } = bench()
+    ask()
+    const { told } = together(3)
+    assert.deepStrictEqual(
+      posts.map(({ ids }) => ids),
+      [[2, 3, 4]]
+    )
+    assert.deepStrictEqual(told(), [])
+    posts[0]!.done(undefined, reply([result(4), result("2"), result(3)]))
+    assert.deepStrictEqual(told(), [["r2", "r3", "r4"]])
+    assert.deepStrictEqual(batcher.inspect(), { size: 4, waiting: 1, batches: 1, batched: 3, refused: 0, repeated: 0 })
+    assert.strictEqual(lone.length, 0)
+  })
+
+  it("have no answer under another's id, under none, under two, or if there is none", () => {
+    const { ask, batcher, posts, together } = bench(8)
+    ask()
+    const { told } = together(5)
+    posts[0]!.done(
+      undefined,
+      reply([result(1), result(2), result(7), result(null), result(3), result(3), failure(4, "no"), result(5)])
+    )
+    assert.deepStrictEqual(told(), [["r2", "malformed", "error", "r5", "malformed"]])
+    assert.strictEqual(batcher.inspect().size, 8)
+  })
+
+  it("are to come apart where one fails for its neighbours, and are fewer the next time", () => {
+    const { batcher, posts, together } = bench()
+    const { told } = together(4)
+    const items = [result(1), failure(2, "execution reverted: batch too large", 3), failure(3, "response too large")]
+    posts[0]!.done(undefined, reply([...items, failure(4, "no")]))
+    assert.deepStrictEqual(told(), [["r1", "revert", "apart", "error"]])
+    assert.strictEqual(batcher.inspect().size, 2)
+    assert.isUndefined(together(3).leave)
+    together(2)
+    posts[1]!.done(undefined, reply([result(8), result(9)]))
+    assert.strictEqual(batcher.inspect().size, 4)
+  })
+
+  it("may revert with any words, and are answered then", () => {
+    const { batcher, posts, together } = bench()
+    const { told } = together(2)
+    posts[0]!.done(undefined, reply([failure(1, "execution reverted: batch too large", 3), failure(2, "no")]))
+    assert.deepStrictEqual(told(), [["revert", "error"]])
+    assert.strictEqual(batcher.inspect().size, 4)
+  })
+
+  it("are to come apart if the node takes none together, and nothing is sent until that is forgotten", () => {
+    const { batcher, clock, posts, together } = bench()
+    const { told } = together(2)
+    posts[0]!.done(undefined, reply(failure(null, "batch not supported")))
+    assert.deepStrictEqual(told(), ["apart"])
+    assert.deepInclude(batcher.inspect(), { size: 1, batches: 1, refused: 1, repeated: 0 })
+    // Of one, too: it would be a list.
+    for (const size of [1, 2]) assert.isUndefined(together(size).leave)
+    clock.now = forgetAfter - 1
+    assert.isUndefined(together(2).leave)
+    clock.now = forgetAfter
+    assert.isDefined(together(2).leave)
+    assert.strictEqual(posts.length, 2)
+  })
+
+  it("are to come apart if the node takes fewer", () => {
+    const { posts, together } = bench()
+    const { told } = together(4)
+    posts[0]!.done(undefined, reply("", 413))
+    assert.deepStrictEqual(told(), ["apart"])
+    assert.isUndefined(together(3).leave)
+    assert.isDefined(together(2).leave)
+  })
+
+  it("are not sent if they are too many, too long, or one cannot be written", () => {
+    const { batcher, posts, together } = bench(3, 20)
+    for (const { leave, told } of [
+      together(4),
+      together(2, ["1".repeat(9), "2".repeat(9)]),
+      together(2, ["1", undefined])
+    ]) {
+      assert.isUndefined(leave)
+      assert.deepStrictEqual(told(), [])
+    }
+    assert.strictEqual(posts.length, 0)
+    assert.deepInclude(batcher.inspect(), { batches: 0, batched: 0 })
+    assert.isDefined(together(2, ['{"id":10}', '{"id":1}']).leave)
+    assert.strictEqual(posts.length, 1)
+  })
+
+  it("fail as one if nobody is answered", () => {
+    for (const [body, status, how, size] of [
+      [[failure(1, "no"), { jsonrpc: "2.0", id: 2 }], 200, "error", 4],
+      [[result(0)], 200, "malformed", 1],
+      [[result(3)], 200, "malformed", 1],
+      ["<html>", 200, "malformed", 1],
+      ["", 503, "error", 1],
+      [failure(null, "rate limit"), 429, "error", 4],
+      [[failure(1, "response too large"), failure(2, "response too large")], 200, "apart", 1]
+    ] as const) {
+      const { batcher, lone, posts, together } = bench()
+      const { told } = together(2)
+      posts[0]!.done(undefined, reply(body, status))
+      assert.deepStrictEqual(told(), [how])
+      assert.deepInclude(batcher.inspect(), { size, refused: 0 })
+      assert.strictEqual(lone.length, 0)
+    }
+  })
+
+  it("fail as one if there is no reply; if it is too large together, they are to come apart", () => {
+    for (const [given, how, size] of [
+      [fault("closed"), "closed", 2],
+      // It was never made: that tells nothing of batches.
+      [fault("connect", false), "connect", 4],
+      [fault("too-large"), "apart", 2]
+    ] as const) {
+      const { batcher, posts, together } = bench()
+      const { told } = together(4)
+      posts[0]!.done(given, undefined)
+      assert.deepStrictEqual(told(), [how])
+      assert.strictEqual(batcher.inspect().size, size)
+    }
+  })
+
+  it("are aborted when their caller leaves", () => {
+    const { posts, together } = bench()
+    const { leave, told } = together(2)
+    assert.isFalse(posts[0]!.aborted)
+    leave!()
+    assert.isTrue(posts[0]!.aborted)
+    assert.deepStrictEqual(told(), [])
+  })
+
+  it("come to nothing once all is closed", () => {
+    const { batcher, posts, together } = bench()
+    batcher.close()
+    const { leave, told } = together(2)
+    assert.isUndefined(leave)
+    assert.deepStrictEqual(told(), [])
+    assert.strictEqual(posts.length, 0)
+  })
+
+  const fates: Readonly<Record<string, (id: number) => ReadonlyArray<{ readonly id: unknown }>>> = {
+    result: (id: number) => [result(id)],
+    string: (id: number) => [result(String(id))],
+    revert: (id: number) => [failure(id, "execution reverted: batch", 3)],
+    error: (id: number) => [failure(id, "no")],
+    blame: (id: number) => [failure(id, "too many in this batch")],
+    drop: () => [],
+    twice: (id: number) => [result(id), result(id)],
+    foreign: (id: number) => [result(id + 1_000)],
+    null: () => [result(null)]
+  }
+  const due: Readonly<Record<string, (id: number) => string>> = {
+    result: (id) => `r${id}`,
+    string: (id) => `r${id}`,
+    revert: () => "revert",
+    error: () => "error",
+    blame: () => "apart",
+    drop: () => "malformed",
+    twice: () => "malformed",
+    foreign: () => "malformed",
+    null: () => "malformed"
+  }
+
+  it("have each its own answer, or none has, whatever list comes back", () => {
+    const fate = fc.constantFrom("result", "result", ...Object.keys(fates))
+    fc.assert(
+      fc.property(fc.array(fate, { minLength: 2, maxLength: 8 }), fc.nat(7), (kinds, rotate) => {
+        const { batcher, posts, together } = bench(8)
+        const { ids, told } = together(kinds.length)
+        const items = ids.flatMap((id, i) => fates[kinds[i]!]!(id))
+        // One error that speaks of batches, and nothing else, means something else: that the batch was not taken.
+        fc.pre(items.length !== 1 || !(kinds.includes("blame") || kinds.includes("revert")))
+        posts[0]!.done(undefined, reply([...items.slice(rotate), ...items.slice(0, rotate)]))
+        const expected = ids.map((id, i) => due[kinds[i]!]!(id))
+        const isAnswered = expected.some((word) => word === "revert" || word.startsWith("r"))
+        assert.deepStrictEqual(told(), [isAnswered ? expected : expected[0]!])
+        const size = kinds.includes("blame") ? kinds.length >> 1 : 8
+        if (items.some(({ id }) => ids.includes(Number(id)))) assert.strictEqual(batcher.inspect().size, size)
+      }),
+      { numRuns: 1_000 }
+    )
+  })
 })
