@@ -243,6 +243,87 @@ describe("sockets", () => {
   )
 })
 
+describe("who asks without a fiber", () => {
+  const outcome = (exit: Exit.Exit<unknown, unknown>): unknown => {
+    if (Exit.isSuccess(exit)) return exit.value
+    const [reason] = exit.cause.reasons
+    const error = reason?._tag === "Fail" ? (reason.error as Error) : assert.fail("a defect")
+    return { ...error, message: error.message }
+  }
+
+  const submitted = (upstream: JsonRpc.Service<Http.HttpError>, request = read) =>
+    Effect.callback<Exit.Exit<unknown, unknown>>((resume) => {
+      upstream.submit!(request, { end: (exit) => resume(Effect.succeed(exit)) })
+    })
+
+  for (const [name, scenario] of Object.entries({
+    "a result": Scenario.healthy,
+    "a revert": Scenario.error(3, "execution reverted", { data: "0x01" }),
+    "an error": Scenario.error(-32603, "internal error"),
+    "an HTTP error": Scenario.status(503, { retryAfter: "3 seconds" }),
+    "a foreign id": Scenario.malformed("foreignId"),
+    HTML: Scenario.status(200),
+    "a lost connection": Scenario.drop,
+    "a refused connection": Scenario.refuse
+  })) {
+    it.live(`is told what others are: ${name}`, () =>
+      Effect.gen(function* () {
+        const { ask, upstream } = yield* facing(scenario)
+        assert.deepStrictEqual(outcome(yield* submitted(upstream)), outcome(yield* Effect.exit(ask())))
+      })
+    )
+  }
+
+  it.live("may leave: the socket closes, and it hears no more", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(Scenario.hang)
+      const told: Array<unknown> = []
+      const place = upstream.submit!(read, { end: (exit) => told.push(exit) })
+      yield* node.until(({ requests }) => requests.length === 1)
+      yield* place!.leave()
+      yield* node.until(({ aborted, connections }) => connections.open === 0 && aborted === 1)
+      assert.deepStrictEqual(told, [])
+    })
+  )
+
+  it.live("may leave once it has been told, and nothing happens", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing(Scenario.healthy)
+      const told: Array<unknown> = []
+      const place = upstream.submit!(read, { end: (exit) => told.push(exit) })
+      yield* node.until(({ requests }) => requests.length === 1)
+      while (told.length === 0) yield* ask()
+      yield* place!.leave()
+      assert.strictEqual(yield* ask(), "0x3e8")
+      assert.deepStrictEqual(told, [Exit.succeed("0x3e8")])
+      assert.strictEqual(node.aborted, 0)
+    })
+  )
+
+  it.live("learns it when the scope ends", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ scenario: Scenario.hang })
+      const scope = yield* Scope.make()
+      const upstream = yield* Scope.provide(Http.make({ url: node.url }), scope)
+      const fiber = yield* Effect.forkChild(submitted(upstream), { startImmediately: true })
+      yield* node.until(({ connections }) => connections.open === 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.instanceOf(yield* Effect.flip(yield* Fiber.join(fiber)), RpcError.TransportError)
+    })
+  )
+
+  it.live("is sent elsewhere with what cannot be written, and with a batch", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(Scenario.healthy, { batch: true })
+      for (const request of [JsonRpc.makeRequest("eth_call", [1n]), JsonRpc.makeBatch([read, read])]) {
+        assert.isUndefined(upstream.submit!(request, { end: () => assert.fail("nobody has a place") }))
+      }
+      assert.strictEqual(yield* upstream.request(read), "0x3e8")
+      assert.strictEqual(node.count(), 1)
+    })
+  )
+})
+
 describe("credentials", () => {
   const secrets = ["Zm9vYmFy", "s3cretKey42", "tokenvalue", "headerToken", "ann", "p%40ss", "p@ss"]
   const path = "/v3/s3cretKey42?token=tokenvalue"

@@ -349,6 +349,232 @@ describe("a caller", () => {
   }
 })
 
+describe("reads that have come together", () => {
+  const batch = (...values: ReadonlyArray<unknown>) => JsonRpc.makeBatch(values.map(echo))
+
+  const asked = (upstream: JsonRpc.Service<Http.HttpError>, ...values: ReadonlyArray<unknown>) =>
+    Effect.map(upstream.request(batch(...values)), (answers) => answers as JsonRpc.Answers)
+
+  const isApart = <A, E>(self: Effect.Effect<A, E>) =>
+    Effect.map(Effect.flip(self), (error) => assert.instanceOf(error, JsonRpc.Apart))
+
+  it.live("go as one request, and each has its own answer", () =>
+    Effect.gen(function* () {
+      const { ask, node, shown, upstream } = yield* facing(Scenario.batch("shuffled"))
+      yield* ask("first")
+      const values = Array.from({ length: 100 }, (_, i) => i)
+      assert.deepStrictEqual(
+        yield* asked(upstream, ...values),
+        values.map((i) => Exit.succeed(i))
+      )
+      yield* ask("last")
+      assert.deepStrictEqual(sizes(node), [1, 100, 1])
+      assert.strictEqual(new Set(node.requests.map(({ id }) => id)).size, 102)
+      assert.deepInclude(shown(), { batches: 1, batched: 100, repeated: 0 })
+    })
+  )
+
+  it.live("do not wait, and take nobody along who does", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing(Scenario.healthy, { wait: "1 hour", size: 3 })
+      const waiting = yield* Effect.forkChild(ask("waits"), { startImmediately: true })
+      assert.deepStrictEqual(values(yield* asked(upstream, 1, 2)), [1, 2])
+      assert.deepStrictEqual(sizes(node), [2])
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* together(ask(1), ask(2))
+      assert.deepStrictEqual(yield* Fiber.join(waiting), "waits")
+    })
+  )
+
+  it.live("may be told a result, null, the chain's own answer, an error, or what is no answer", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(
+        Scenario.firstOf(
+          Scenario.when({ method: "eth_call" }, Scenario.error(3, "execution reverted", { data: "0x01" })),
+          Scenario.when({ method: "eth_getCode" }, Scenario.error(-32000, "header not found")),
+          Scenario.when({ method: "eth_gasPrice" }, Scenario.malformed("noResult"))
+        )
+      )
+      const requests = ["test_getEcho", "eth_call", "eth_getCode", "eth_gasPrice"].map((method) =>
+        JsonRpc.makeRequest(method, [null])
+      )
+      const answers = (yield* upstream.request(JsonRpc.makeBatch(requests))) as JsonRpc.Answers
+      assert.deepStrictEqual(answers[0], Exit.succeed(null))
+      assert.deepInclude(yield* Effect.flip(answers[1]!), { _tag: "Rejected", kind: "revert", data: "0x01" })
+      assert.deepInclude(yield* Effect.flip(answers[2]!), { _tag: "ResponseError", kind: "missing" })
+      assert.deepInclude(yield* Effect.flip(answers[3]!), { _tag: "TransportError", reason: "reply" })
+      assert.strictEqual(answers.length, 4)
+      assert.deepStrictEqual(sizes(node), [4])
+    })
+  )
+
+  it.live("are answered where each was rejected", () =>
+    Effect.gen(function* () {
+      const { upstream } = yield* facing(Scenario.error(3, "execution reverted"))
+      for (const answer of yield* asked(upstream, 1, 2)) {
+        assert.instanceOf(yield* Effect.flip(answer), JsonRpc.Rejected)
+      }
+    })
+  )
+
+  it.live("are to come apart if the node takes none together, and then nothing is sent", () =>
+    Effect.gen(function* () {
+      const { ask, node, shown, upstream } = yield* facing(Scenario.batch("refused"))
+      yield* isApart(asked(upstream, 1, 2))
+      yield* isApart(asked(upstream, 1, 2))
+      yield* isApart(asked(upstream, 1))
+      assert.deepStrictEqual(sizes(node), [2])
+      assert.deepInclude(shown(), { size: 1, refused: 1 })
+      assert.deepStrictEqual(values(yield* many(2, ask)), [0, 1])
+      assert.deepStrictEqual(sizes(node), [2, 1, 1])
+    })
+  )
+
+  it.effect("may go together again after ten minutes", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(Scenario.first(1, Scenario.batch("refused")))
+      yield* isApart(asked(upstream, 1, 2))
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(values(yield* asked(upstream, 1, 2)), [1, 2])
+      assert.deepStrictEqual(sizes(node), [2, 2])
+    })
+  )
+
+  it.live("are to come apart if their answers are too large together", () =>
+    Effect.gen(function* () {
+      const { shown, upstream } = yield* facing(Scenario.healthy, true, { maxBodySize: 1_000 })
+      yield* isApart(asked(upstream, "x".repeat(600), "x".repeat(600)))
+      assert.strictEqual(shown().size, 1)
+    })
+  )
+
+  for (const [name, options, request] of [
+    ["nobody wants it", { batch: false }, batch(1, 2)],
+    ["they are too many", { batch: { size: 2 } }, batch(1, 2, 3)],
+    ["they are too long", { batch: { bytes: 100 } }, batch("x".repeat(50), "y".repeat(50))],
+    ["one cannot be written", {}, batch(1, 2n)]
+  ] as const) {
+    it.live(`are to come apart, and nothing is sent, if ${name}`, () =>
+      Effect.gen(function* () {
+        const { node, upstream } = yield* facing(Scenario.healthy, true, options)
+        yield* isApart(upstream.request(request))
+        assert.strictEqual(node.count(), 0)
+      })
+    )
+  }
+
+  for (const [name, scenario, expected] of [
+    ["says so of all", Scenario.status(429), { _tag: "ResponseError", kind: "rate", status: 429 }],
+    ["says so of each", Scenario.error(-32603, "internal error"), { _tag: "ResponseError", kind: "transient" }],
+    ["does not answer any", Scenario.batch("nullIds"), { _tag: "TransportError", reason: "reply" }],
+    ["loses them", Scenario.drop, { _tag: "TransportError", reason: "closed", reached: true }],
+    ["is not there", Scenario.refuse, { _tag: "TransportError", reason: "connect", reached: false }]
+  ] as const) {
+    it.live(`fail as one if the node ${name}`, () =>
+      Effect.gen(function* () {
+        const { upstream } = yield* facing(scenario)
+        assert.deepInclude(yield* Effect.flip(upstream.request(batch(1, 2))), expected)
+      })
+    )
+  }
+
+  it.live("go once more, over a fresh socket, if a kept one closes as they come", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing(Scenario.when({ reused: true }, Scenario.drop), true, {
+        connections: 1
+      })
+      yield* ask()
+      assert.deepStrictEqual(values(yield* asked(upstream, 1, 2)), [1, 2])
+      assert.strictEqual(node.connections.total, 2)
+    })
+  )
+
+  it.live("whose caller leaves close their socket", () =>
+    Effect.gen(function* () {
+      const { node, shown, upstream } = yield* facing(Scenario.hang)
+      const fiber = yield* Effect.forkChild(asked(upstream, 1, 2), { startImmediately: true })
+      yield* node.until(({ requests }) => requests.length === 2)
+      yield* Fiber.interrupt(fiber)
+      yield* node.until(({ aborted, connections }) => connections.open === 0 && aborted === 1)
+      assert.strictEqual(shown().size, 100)
+      yield* node.play(Scenario.healthy)
+      assert.deepStrictEqual(values(yield* asked(upstream, 1, 2)), [1, 2])
+    })
+  )
+
+  it.live("learn it when the scope ends, and come to nothing later", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ scenario: Scenario.hang })
+      const scope = yield* Scope.make()
+      const upstream = yield* Scope.provide(Http.make({ url: node.url, batch: true }), scope)
+      const fiber = yield* Effect.forkChild(Effect.flip(asked(upstream, 1, 2)), { startImmediately: true })
+      yield* node.until(({ requests }) => requests.length === 2)
+      yield* Scope.close(scope, Exit.void)
+      assert.instanceOf(yield* Fiber.join(fiber), RpcError.TransportError)
+      yield* isApart(asked(upstream, 1, 2))
+      assert.strictEqual(node.count(), 2)
+    })
+  )
+})
+
+describe("who asks without a fiber", () => {
+  /** Submits reads of these values, and keeps what is told of each. */
+  const submitted = (upstream: JsonRpc.Service<Http.HttpError>, ...requests: ReadonlyArray<JsonRpc.Request>) => {
+    const told = requests.map((): Array<Exit.Exit<unknown, unknown>> => [])
+    const places = requests.map((request, i) => upstream.submit!(request, { end: (exit) => void told[i]!.push(exit) })!)
+    return { places, told }
+  }
+
+  it.live("shares a body with all who ask at that time", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing(Scenario.batch("shuffled"))
+      const { told } = submitted(upstream, echo(1), echo(2))
+      assert.deepStrictEqual(values(yield* many(2, ask)), [0, 1])
+      assert.deepStrictEqual(told, [[Exit.succeed(1)], [Exit.succeed(2)]])
+      assert.deepStrictEqual(sizes(node), [4])
+    })
+  )
+
+  it.live("writes alone", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing()
+      const { told } = submitted(upstream, echo(1), write, echo(2))
+      yield* node.until(({ requests }) => requests.length === 3)
+      for (const { batch, method } of node.requests) {
+        assert.strictEqual(batch, method === "test_getEcho" ? 2 : undefined)
+      }
+      yield* upstream.request(echo(3))
+      assert.deepStrictEqual(told[1], [Exit.succeed("0xhash")])
+    })
+  )
+
+  it.live("may leave before it goes, or later: the others go on, and it hears nothing", () =>
+    Effect.gen(function* () {
+      const { ask, node, upstream } = yield* facing(Scenario.latency("20 millis"))
+      const { places, told } = submitted(upstream, echo(1), echo(2), echo(3))
+      yield* places[0]!.leave()
+      const last = yield* Effect.forkChild(ask(4), { startImmediately: true })
+      yield* node.until(({ requests }) => requests.length === 3)
+      yield* places[1]!.leave()
+      assert.strictEqual(yield* Fiber.join(last), 4)
+      assert.deepStrictEqual(told, [[], [], [Exit.succeed(3)]])
+      assert.deepStrictEqual(sizes(node), [3])
+      assert.strictEqual(node.aborted, 0)
+    })
+  )
+
+  it.live("and is the last to leave closes the socket", () =>
+    Effect.gen(function* () {
+      const { node, upstream } = yield* facing(Scenario.hang)
+      const { places, told } = submitted(upstream, echo(1), echo(2))
+      yield* node.until(({ requests }) => requests.length === 2)
+      for (const place of places) yield* place.leave()
+      yield* node.until(({ aborted, connections }) => connections.open === 0 && aborted === 1)
+      assert.deepStrictEqual(told, [[], []])
+    })
+  )
+})
+
 /** A server that distorts lists of answers, and what it made of each. */
 const distorting = (seed: number) =>
   Effect.gen(function* () {
