@@ -99,17 +99,18 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     batch: ReadonlyArray<JsonRpc.Request>
   ): Effect.Effect<JsonRpc.Answers, Failing<E>> {
     return Effect.suspend(() => {
-      const { looker, shared } = this
       const blocks = batch.map(blocksOf)
-      if (!shared.state.alone && batch.some((one, i) => this.isBeyond(one, blocks[i]))) {
-        looker.look(this.now(), shared.state.blockTime)
-        return JsonRpc.apart
-      }
+      if (!this.shared.state.alone && batch.some((one, i) => this.isBeyond(one, blocks[i]))) return JsonRpc.apart
       return Effect.matchCauseEffect(this.below.request(request), {
-        onSuccess: (answers) =>
-          Effect.succeed((answers as JsonRpc.Answers).map((exit, i) => this.settle(batch[i]!, blocks[i], exit))),
+        onSuccess: (answers) => {
+          const settled = (answers as JsonRpc.Answers).map((exit, i) => this.settle(batch[i]!, blocks[i], exit))
+          // Whoever answers one is not down, in whatever order the others failed.
+          this.tracker.failures = 0
+          return Effect.succeed(settled)
+        },
         onFailure: (cause) => {
-          this.count(cause)
+          // All of it fails with what the first was told.
+          this.learnFrom(batch[0]!, blocks[0], cause)
           return Effect.failCause(cause)
         }
       })
@@ -117,10 +118,13 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
   }
 
   private isBeyond(request: JsonRpc.Request, blocks: Blocks | undefined): boolean {
-    const { capabilities, tracker } = this
+    const { capabilities, looker, shared, tracker } = this
     if (!capabilities.unlimited && capabilities.refuses(request, blocks, this.now()) !== undefined) return true
     const needed = blocks === undefined ? undefined : this.needs(request, blocks)
-    return needed !== undefined && tracker.height < needed
+    if (needed === undefined || tracker.height >= needed) return false
+    // It may have come that far by now.
+    looker.look(this.now(), shared.state.blockTime)
+    return true
   }
 
   /** What becomes of one answer of a batch. One that others must bear out is asked for again, by itself. */
@@ -235,19 +239,14 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
   }
 
   private learnFrom(request: JsonRpc.Request, blocks: Blocks | undefined, cause: Cause.Cause<unknown>): void {
-    const error = this.count(cause)
-    if (error instanceof ResponseError) {
-      this.capabilities.failed(request, blocks, error, this.tracker.height, this.now())
-    }
-  }
-
-  private count(cause: Cause.Cause<unknown>): unknown {
     const error = errorOf(cause)
-    if (error === undefined) return undefined
+    if (error === undefined) return
     const { counts } = Outcome.of(error)
     if (counts === "failure") this.tracker.failures++
     else if (counts === "success") this.tracker.failures = 0
-    return error
+    if (error instanceof ResponseError) {
+      this.capabilities.failed(request, blocks, error, this.tracker.height, this.now())
+    }
   }
 
   private now(): number {
