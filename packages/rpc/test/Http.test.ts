@@ -247,7 +247,7 @@ describe("who asks without a fiber", () => {
   const outcome = (exit: Exit.Exit<unknown, unknown>): unknown => {
     if (Exit.isSuccess(exit)) return exit.value
     const [reason] = exit.cause.reasons
-    const error = reason?._tag === "Fail" ? (reason.error as Error) : assert.fail("a defect")
+    const error = reason?._tag === "Fail" ? (reason.error as { readonly message: string }) : assert.fail("a defect")
     return { ...error, message: error.message }
   }
 
