@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Effect, Fiber, Layer } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Finality, type Head, JsonRpc } from "hawser"
@@ -428,6 +428,55 @@ describe("in a stack", () => {
         "eth_sendRawTransaction",
         "eth_sendRawTransaction"
       ])
+    })
+  )
+
+  it.effect("each answer of a batch is noted and kept as if it were the only one, and what is no answer is not", () =>
+    Effect.gen(function* () {
+      const chain = new Chain()
+      const heads = new ToldHeads(chain, 100)
+      heads.tell(chain.states.length - 1)
+      const asked: Array<string> = []
+      const say = ({ method, params }: JsonRpc.Request) => {
+        asked.push(method)
+        return method === "eth_gasPrice"
+          ? Exit.fail(new Down())
+          : Exit.succeed(chain.answer(chain.state, method, params))
+      }
+      const node = Layer.succeed(JsonRpc.client<Down>())({
+        name: "node",
+        request: (request) => (request.batch === undefined ? say(request) : Effect.succeed(request.batch.map(say))),
+        inspect: () => ({ name: "node" })
+      })
+      const noted: Array<readonly [string, unknown]> = []
+      const ours = Finality.make(heads, { latest: "2 seconds" })
+      const note: typeof ours.note = (request, value) => {
+        noted.push([request.method, value])
+        return ours.note(request, value)
+      }
+      const context = yield* Layer.build(node.pipe(Keeping.keeping({ ...ours, note }, { jitter: 0 })))
+      const client = Context.get(context, JsonRpc.client<Down>())
+      const requests = [
+        JsonRpc.makeRequest("eth_gasPrice"),
+        JsonRpc.makeRequest("eth_getBalance", [address, "0x1"]),
+        JsonRpc.makeRequest("eth_getBlockByNumber", ["latest", false])
+      ]
+      const [price, balance, block] = (yield* client.request(JsonRpc.makeBatch(requests))) as JsonRpc.Answers
+      assert.deepStrictEqual(price, Exit.fail(new Down()))
+      const { hash, number } = (yield* block!) as { readonly hash: string; readonly number: string }
+      assert.deepStrictEqual(noted, [
+        ["eth_getBalance", yield* balance!],
+        ["eth_getBlockByNumber", yield* block!]
+      ])
+      for (const [method, ...params] of [
+        ["eth_getBalance", address, "0x1"],
+        ["eth_getBlockByNumber", number, false],
+        ["eth_getBlockByHash", hash, false]
+      ] as const) {
+        const value = yield* client.request(JsonRpc.makeRequest(method, params))
+        assert.strictEqual(value, yield* method === "eth_getBalance" ? balance! : block!)
+      }
+      assert.strictEqual(asked.length, 3)
     })
   )
 
