@@ -117,7 +117,10 @@ export const layer = <E, LE, R>(
       request: (request: JsonRpc.Request): Effect.Effect<unknown, E | Call.NoAnswer<NotFound>> =>
         Effect.withFiber((fiber) => {
           const snapshot = fiber.getRef(Current)
-          if (snapshot === undefined || !isPinnable(request)) return below.request(request)
+          if (snapshot === undefined) return below.request(request)
+          // Each of its reads is pinned by itself.
+          if (request.batch !== undefined) return JsonRpc.apart
+          if (!isPinnable(request)) return below.request(request)
           return Effect.flatMap(snapshot.of(below), (pin): Effect.Effect<unknown, E> =>
             request.method === "eth_blockNumber" ? Effect.succeed(hex(pin.number)) : below.request(pinned(request, pin))
           )

@@ -132,6 +132,28 @@ describe("a snapshot", () => {
     })
   )
 
+  it.effect("pins each read by itself: a batch is to come apart, but outside of it passes", () =>
+    Effect.gen(function* () {
+      const client = new Client()
+      const service = yield* client.service
+      const batch = service.request(JsonRpc.makeBatch([request("eth_gasPrice"), request("eth_blockNumber")]))
+      assert.instanceOf(yield* Effect.flip(Snapshot.run(batch)), JsonRpc.Apart)
+      assert.strictEqual(client.asked.length, 0)
+      yield* batch
+      assert.strictEqual(client.asked.length, 1)
+    })
+  )
+
+  it.effect("knows its fibers, and those of them", () =>
+    Effect.gen(function* () {
+      const within = Effect.withFiber((fiber) => Effect.succeed(Snapshot.isWithin(fiber)))
+      assert.isFalse(yield* within)
+      assert.isTrue(yield* Snapshot.run(within))
+      assert.isTrue(yield* Snapshot.run(Effect.flatMap(Effect.forkChild(within), Fiber.join)))
+      assert.isFalse(yield* within)
+    })
+  )
+
   it.effect("of another block: a tag, a number, one that is known", () =>
     Effect.gen(function* () {
       const client = new Client()
