@@ -76,6 +76,14 @@ for (const [name, open] of [
       })
     )
 
+    it.effect("do not go together: a batch is to come apart, and nothing is sent", () =>
+      Effect.gen(function* () {
+        const { ask, node } = yield* facing(Scenario.healthy)
+        assert.instanceOf(yield* Effect.flip(ask(JsonRpc.makeBatch([blockNumber, blockNumber]))), JsonRpc.Apart)
+        assert.strictEqual(node.connections.total, 0)
+      })
+    )
+
     it.effect("carry headers and credentials, and let none out", () =>
       Effect.gen(function* () {
         const node = yield* FaultyNode.make({ path: "/v3/SECRETPATH?key=SECRETKEY" })

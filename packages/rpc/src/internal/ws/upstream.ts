@@ -1,5 +1,5 @@
 // A WebSocket upstream: a link while it is needed, and what becomes of what goes over it.
-import { type JsonRpc, Outcome } from "@hawser/core"
+import { JsonRpc, Outcome } from "@hawser/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -57,13 +57,16 @@ class Upstream implements JsonRpc.Service<WsError> {
     } satisfies Inspection
   })
 
-  readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, WsError> =>
-    request.method === "eth_subscribe"
+  readonly request = (request: JsonRpc.Request): Effect.Effect<unknown, WsError> => {
+    // A message is one request: over a socket that is open, a list would save nothing.
+    if (request.batch !== undefined) return JsonRpc.apart
+    return request.method === "eth_subscribe"
       ? Effect.withFiber((fiber) => {
           const listener = fiber.getRef(Listener)
           return listener === undefined ? Effect.fail(unheard(this.name)) : this.send(request, listener)
         })
       : this.send(request, undefined)
+  }
 
   close(): void {
     this.closed = true
