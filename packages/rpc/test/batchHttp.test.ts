@@ -660,6 +660,30 @@ describe("whatever list a node makes of the answers", () => {
         assert.isAbove(answered, 200)
       })
     )
+
+    it.live(`reads that have come together have theirs in their order, or none has (seed ${seed})`, () =>
+      Effect.gen(function* () {
+        const url = yield* distorting(seed)
+        let answered = 0
+        for (let round = 0; round < 30; round++) {
+          // One that has learned nothing yet.
+          const upstream = yield* Http.make({ url, batch: true })
+          const requests = Array.from({ length: 20 }, (_, i) => echo(`${round}/${i}`))
+          const exit = yield* Effect.exit(upstream.request(JsonRpc.makeBatch(requests)))
+          if (Exit.isFailure(exit)) assert.match(String(exit), /TransportError|ResponseError/)
+          else {
+            const answers = exit.value as JsonRpc.Answers
+            assert.strictEqual(answers.length, 20)
+            answers.forEach((answer, i) => {
+              if (Exit.isFailure(answer)) assert.match(String(answer), /TransportError|ResponseError/)
+              else assert.strictEqual(answer.value, `${round}/${i}`)
+              if (Exit.isSuccess(answer)) answered++
+            })
+          }
+        }
+        assert.isAbove(answered, 100)
+      })
+    )
   }
 })
 
