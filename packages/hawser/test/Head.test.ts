@@ -174,6 +174,25 @@ describe("a read of the head", () => {
     })
   )
 
+  it.effect("goes in the same round to one that had less a moment ago, where those who had it fail", () =>
+    Effect.gen(function* () {
+      const { ask, blockNumber, ledger, nodes } = yield* pool(2, { blockTime: "30 seconds" })
+      const [a, b] = nodes
+      yield* until(blockNumber, 1_000)
+      a!.lag = 1
+      ledger.head++
+      yield* until(blockNumber, 1_001)
+      for (let i = 0; i < 10; i++) assert.strictEqual(Number(value(yield* now(ask("eth_call", {}, "latest")))), 1_001)
+      a!.lag = 0
+      b!.answer = () => Effect.fail(responseError("b", "transient"))
+      const looks = a!.count("eth_getBlockByNumber")
+      const { report, value: answer } = value(yield* run(JsonRpc.explain(ask("eth_call", {}, "latest")), 10))
+      assert.strictEqual(Number(answer), 1_001)
+      assert.isFalse(report.steps.some(({ step }) => step === "retry"))
+      assert.strictEqual(a!.count("eth_getBlockByNumber"), looks + 1)
+    })
+  )
+
   it.effect("waits for an upstream to get it", () =>
     Effect.gen(function* () {
       const { ask, nodes } = yield* behind()

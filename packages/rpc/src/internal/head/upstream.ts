@@ -16,7 +16,7 @@ import { readerOf } from "./evidence.ts"
 import { Looker } from "./looker.ts"
 import type { Shared } from "./shared.ts"
 import type { Tracker } from "./tracker.ts"
-import { isServed, waitFor } from "./waiting.ts"
+import { hasFailed, isServed, waitFor } from "./waiting.ts"
 
 export type Failing<E> = E | HeadError | TransportError
 
@@ -154,20 +154,39 @@ export class UpstreamStage<E> implements JsonRpc.Stage<Failing<E>> {
     if (why === undefined && !late) return this.ask(request, blocks, fiber)
     const insist = fiber.getRef(Call.Insist)
     if (insist === "probe" || insist === "health") return this.ask(request, blocks, fiber)
-    if (insist === "wait") return late ? this.stand(request, blocks, needed, fiber) : this.ask(request, blocks, fiber)
-    if (why !== undefined) return Effect.fail(unable(this.below.name, request.method, why))
-    const { looker } = this
-    const { signal, state } = this.shared
-    const refused = () => Effect.fail(behind(this.below.name, needed!, tracker.height, "first"))
-    // Where somebody else has the block, nobody waits to learn whether one has it that was never heard.
-    const awaited = tracker.height < 0 && (insist === "hedge" || !isServed(tracker, state, fiber, needed!))
-    looker.look(this.now(), awaited ? 0 : state.blockTime)
-    return awaited
-      ? Effect.andThen(
-          signal.within(this.clock, secondOpinion, () => tracker.height >= 0 || !looker.busy),
-          Effect.suspend(() => (tracker.height >= needed! ? this.ask(request, blocks, fiber) : refused()))
-        )
-      : refused()
+    if (insist === "wait" && !late) return this.ask(request, blocks, fiber)
+    if (why !== undefined && insist !== "wait") return Effect.fail(unable(this.below.name, request.method, why))
+    return this.reach(request, blocks, needed!, fiber, insist)
+  }
+
+  /** Asks if the upstream has come to have the block that it is not known to have. */
+  private reach(
+    request: JsonRpc.Request,
+    blocks: Blocks | undefined,
+    needed: number,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    insist: Call.Insistence
+  ): Effect.Effect<unknown, Failing<E>> {
+    const { looker, tracker } = this
+    const { signal, state, urgent } = this.shared
+    const refused = () => Effect.fail(behind(this.below.name, needed, tracker.height, "first"))
+    const unheard = tracker.height < 0
+    const now = this.now()
+    // Where somebody else has the block, nobody waits to learn whether this one has it by now.
+    if (insist !== "wait" && !(unheard && insist === "hedge") && isServed(tracker, state, fiber, needed)) {
+      looker.look(now, state.blockTime)
+      return refused()
+    }
+    looker.look(now, unheard || hasFailed(fiber) ? 0 : urgent)
+    // Who has hung that long already will not answer now.
+    const settled = () => tracker.height >= needed || !looker.isAsked(now - secondOpinion)
+    return Effect.andThen(
+      settled() ? Effect.void : signal.within(this.clock, secondOpinion, settled),
+      Effect.suspend(() => {
+        if (tracker.height >= needed) return this.ask(request, blocks, fiber)
+        return insist === "wait" ? this.stand(request, blocks, needed, fiber) : refused()
+      })
+    )
   }
 
   /** Waits until the upstream has the block. */

@@ -68,6 +68,12 @@ export const isServed = (
   )
 }
 
+/** Somebody was asked by the call and failed. */
+export const hasFailed = (asking: Fiber.Fiber<unknown, unknown>): boolean => {
+  const failures = asking.getRef(Call.Current)?.failures
+  return failures !== undefined && Array.from(failures.values()).some((error) => !Outcome.of(error).refused)
+}
+
 /** The others that the call may go to. */
 const peersOf = (
   tracker: Tracker,
