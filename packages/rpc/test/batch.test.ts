@@ -5,7 +5,7 @@ import { Effect, Exit, Fiber } from "effect"
 import * as fc from "fast-check"
 import { blamesBatch, readBatch, signOf } from "../src/internal/batch.ts"
 import { Batcher, type Asked } from "../src/internal/batcher.ts"
-import { forgetAfter, Limit } from "../src/internal/batchLimit.ts"
+import { forgetAfter, Limit, recoverAfter } from "../src/internal/batchLimit.ts"
 import type { Fault, Reply } from "../src/internal/dispatch.ts"
 import type { Outcome } from "../src/internal/reply.ts"
 
@@ -195,6 +195,31 @@ describe("how many may go together", () => {
     )
     limit.taken(100)
     assert.strictEqual(limit.at(now), 100)
+  })
+
+  it("forgets what failed sooner than what was refused", () => {
+    const limit = new Limit(100)
+    limit.refused(20, 0)
+    limit.failed(20, 0)
+    assert.strictEqual(
+      limit.at(() => recoverAfter - 1),
+      10
+    )
+    assert.strictEqual(
+      limit.at(() => recoverAfter),
+      20
+    )
+    limit.failed(20, forgetAfter - 1)
+    assert.strictEqual(
+      limit.at(() => forgetAfter),
+      10
+    )
+    limit.taken(10)
+    limit.taken(20)
+    assert.strictEqual(
+      limit.at(() => forgetAfter),
+      40
+    )
   })
 
   it("is never less than one", () => {

@@ -1,5 +1,8 @@
-/** How long it is remembered that less was taken, in milliseconds. */
+/** How long a refusal is remembered, in milliseconds. */
 export const forgetAfter = 600_000
+
+/** How long it is remembered what failed together. What goes alone cannot show that the trouble is over. */
+export const recoverAfter = 60_000
 
 /**
  * How many items may go together: what was asked for, less what the other side turned out not to take.
@@ -10,8 +13,9 @@ export const forgetAfter = 600_000
 export class Limit {
   private readonly size: number
   private bound: number
+  private boundUntil = 0
   private current: number
-  private until = 0
+  private currentUntil = 0
 
   constructor(size: number) {
     this.size = size
@@ -21,7 +25,11 @@ export class Limit {
 
   /** How many may go together. `now` is asked for only when it matters. */
   at(now: () => number): number {
-    if (this.current < this.size && now() >= this.until) this.bound = this.current = this.size
+    if (this.current < this.size) {
+      const time = now()
+      if (time >= this.boundUntil) this.bound = this.size
+      if (time >= this.currentUntil) this.current = this.bound
+    }
     return this.current
   }
 
@@ -31,13 +39,13 @@ export class Limit {
 
   failed(items: number, now: number): void {
     this.current = Math.min(this.current, Math.max(1, items >> 1))
-    this.until = now + forgetAfter
+    this.currentUntil = now + recoverAfter
   }
 
   /** No more than `most` at one time. */
   refused(most: number, now: number): void {
     this.bound = Math.min(this.bound, Math.max(1, most))
     this.current = Math.min(this.current, this.bound)
-    this.until = now + forgetAfter
+    this.boundUntil = now + forgetAfter
   }
 }
