@@ -44,6 +44,8 @@ export const makeRequest = (method: string, params: ReadonlyArray<unknown> = [],
  *
  * What is not a success or {@link Rejected} there is no answer: whoever made the batch asks again, by itself. Layers that go
  * by a request's method or params must know of batches; those that do not treat it as any read.
+ *
+ * @param batch at least one.
  */
 export const makeBatch = (batch: ReadonlyArray<Request>): Request => ({
   method: "batch",
@@ -165,7 +167,12 @@ export const named =
   (name: string) =>
   <T extends Tier, E, LE, R>(self: Layer.Layer<JsonRpc<T, E>, LE, R>): Layer.Layer<JsonRpc<T, E>, LE, R> =>
     Layer.effect(key)(
-      Effect.map(key, ({ inspect, request }) => ({ name, request, inspect: () => ({ ...inspect(), name }) }))
+      Effect.map(key, ({ inspect, request, submit }) => ({
+        name,
+        request,
+        submit,
+        inspect: () => ({ ...inspect(), name })
+      }))
     ).pipe(Layer.provide(self)) as never
 
 /** The error with which the service that a layer builds can fail. */
