@@ -76,8 +76,7 @@ export const layer = (limit: Limit<JsonRpc.Request>) => {
       Effect.withFiber((fiber) => {
         const timer = new Timer(below.name, events, alarmOf(fiber))
         return Effect.succeed({
-          request: (request: JsonRpc.Request) =>
-            timer.run(below.request(request), () => limitOf(request), below, request),
+          request: (request: JsonRpc.Request) => timer.ask(below, request, limitOf),
           inspect: () => timer.inspect()
         })
       })
@@ -100,17 +99,24 @@ class Timer {
     return { timeouts: this.timeouts }
   }
 
-  /** Asks a service that can do without one for a fiber; whatever else runs on its own. */
-  run<A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    limitOf: () => number,
-    below?: JsonRpc.Service<E>,
-    request?: JsonRpc.Request
-  ): Effect.Effect<A, E | TimeoutError, R> {
+  run<A, E, R>(self: Effect.Effect<A, E, R>, limitOf: () => number): Effect.Effect<A, E | TimeoutError, R> {
     return Effect.withFiber((caller): Effect.Effect<A, E | TimeoutError, R> => {
       const limit = limitOf()
-      if (limit === Infinity) return self
-      const begin: Begin = (waiting) => below?.submit?.(request!, waiting) ?? forked(self, caller.context)(waiting)
+      return limit === Infinity ? self : wait(forked(self, caller.context), new Attempt(this.alarm, limit, this))
+    })
+  }
+
+  /** Asks a service, without a fiber if it can do without. */
+  ask<E>(
+    below: JsonRpc.Service<E>,
+    request: JsonRpc.Request,
+    limitOf: (request: JsonRpc.Request) => number
+  ): Effect.Effect<unknown, E | TimeoutError> {
+    return Effect.withFiber((caller) => {
+      const limit = limitOf(request)
+      if (limit === Infinity) return below.request(request)
+      const begin: Begin = (waiting) =>
+        below.submit?.(request, waiting) ?? forked(below.request(request), caller.context)(waiting)
       return wait(begin, new Attempt(this.alarm, limit, this))
     })
   }

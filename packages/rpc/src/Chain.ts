@@ -5,7 +5,7 @@
  * hand, and first for a write. An upstream of another chain is left out; its answers reach nobody.
  */
 import { Call, type Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -151,14 +151,16 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
       : this.mismatch(actual, Duration.millis(recheckAfter - age), age >= probeAfter)
   }
 
-  // A connection that is refused may be followed by one to another node.
   private watched(request: JsonRpc.Request): Effect.Effect<unknown, E> {
-    return Effect.tapError(this.below.request(request), (error) =>
-      Effect.sync(() => {
-        if ((error as unknown) instanceof TransportError && !(error as unknown as TransportError).reached)
-          this.verified = false
-      })
-    )
+    return Effect.onExitPrimitive(this.below.request(request), this.ended)
+  }
+
+  // A connection that is refused may be followed by one to another node.
+  private readonly ended = (exit: Exit.Exit<unknown, unknown>): undefined => {
+    if (exit._tag === "Success") return undefined
+    const reason = exit.cause.reasons.find(Cause.isFailReason)
+    if (reason?.error instanceof TransportError && !reason.error.reached) this.verified = false
+    return undefined
   }
 
   // What waits for the check has not been sent when the check fails: even a write may go elsewhere. And if it was the check of

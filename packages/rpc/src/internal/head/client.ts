@@ -15,6 +15,8 @@ export const clientRequest = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
     const number = numberOf(result)
     return floor !== undefined && number !== undefined && number < floor ? hex(floor) : result
   }
+  const orNull = (cause: Cause.Cause<E>): Effect.Effect<unknown, E> =>
+    isNull(cause, shared.settings.lag === "serve") ? Effect.succeed(null) : Effect.failCause(cause)
   return (request: JsonRpc.Request): Effect.Effect<unknown, E> => {
     const { batch } = request
     if (batch !== undefined) {
@@ -26,9 +28,7 @@ export const clientRequest = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
     }
     if (request.method === "eth_blockNumber") return Effect.map(below.request(request), told)
     if (shared.state.alone || !mayBeNull(request)) return below.request(request)
-    return Effect.catchCause(below.request(request), (cause) =>
-      isNull(cause, shared.settings.lag === "serve") ? Effect.succeed(null) : Effect.failCause(cause)
-    )
+    return Effect.catchCause(below.request(request), orNull)
   }
 }
 
