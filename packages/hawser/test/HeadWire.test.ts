@@ -2,6 +2,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Anvil, FaultyNode, Scenario } from "@hawser/testkit"
 import { Context, Effect, Exit, Layer, Random, Scope } from "effect"
 import { Chain, Head, Http, JsonRpc, Retry, Snapshot, Sticky, UpstreamPool } from "hawser"
+import { TestClock } from "effect/testing"
 import { mnemonicToAccount } from "viem/accounts"
 import { facing } from "./support/weather.ts"
 
@@ -224,6 +225,23 @@ describe.skipIf(Anvil.binary === undefined)("real nodes", () => {
       )
       const counts = nodes.map((node) => node.count("eth_getTransactionCount"))
       assert.sameMembers(counts, [0, 10])
+    })
+  )
+})
+
+describe("a head that nobody bears out", () => {
+  it.effect("is told without waiting for one that asked for a pause", () =>
+    Effect.gen(function* () {
+      const { ask, cost, draw, nodes } = yield* facing([{}, {}])
+      const [good, paused] = nodes
+      yield* paused!.play(Scenario.status(429, { retryAfter: "1 second" }))
+      draw(1)
+      yield* cost(ask("eth_getBalance", `0x${"a".repeat(40)}`, "latest"))
+      assert.isAbove(paused!.count("eth_getBalance"), 0)
+      good!.mine(5)
+      yield* TestClock.adjust(1)
+      const head = yield* cost(ask("eth_blockNumber"))
+      assert.deepStrictEqual([head.exit, head.time], [Exit.succeed(hex(1_005)), 0])
     })
   )
 })

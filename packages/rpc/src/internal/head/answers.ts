@@ -131,7 +131,7 @@ export class Answers<E> {
     return Effect.suspend(() => {
       const asked = this.now()
       // Who claims the same again has been heard.
-      shared.lookAt(seen.number, asked, seen.number === this.claimed ? shared.urgent : 0)
+      shared.lookAt(seen.number, asked, seen.number === this.claimed ? shared.urgent : 0, "now or never")
       this.claimed = seen.number
       // Who has hung that long already will not answer now.
       const settled = () => !shared.isLooking(asked - secondOpinion) || shared.state.isShared(seen.number)

@@ -16,6 +16,12 @@ const latest = JsonRpc.makeRequest("eth_getBlockByNumber", ["latest", false])
 
 export const hex = (number: number): string => `0x${number.toString(16)}`
 
+const hasty = (): Call.Call => {
+  const call = new Call.Call()
+  call.pooled = true
+  return call
+}
+
 export class Looker {
   /** The upstream is being asked for its head. */
   busy = false
@@ -47,14 +53,18 @@ export class Looker {
     return this.busy && this.lookedAt > since
   }
 
-  /** Asks for the head, unless it was asked for within `every` milliseconds. */
-  look(now: number, every: number): void {
+  /**
+   * Asks for the head, unless it was asked for within `every` milliseconds. `now or never`: not if it would stand in a line, where
+   * it is worth nothing once it comes to be sent.
+   */
+  look(now: number, every: number, patience: "in line" | "now or never" = "in line"): void {
     if (this.busy || now - this.lookedAt < every) return
     this.busy = true
     this.lookedAt = now
-    this.ask(latest, () => {
+    const ended = () => {
       this.busy = false
-    })
+    }
+    this.ask(latest, ended, patience === "in line" ? this.context : Context.add(this.context, Call.Current, hasty()))
   }
 
   /** Asks for the block of a tag. `then` hears whether there was one. */
@@ -74,7 +84,11 @@ export class Looker {
     step(from, deepest)
   }
 
-  private ask(request: JsonRpc.Request, then: (known: boolean, fork: Fork | undefined) => void): void {
+  private ask(
+    request: JsonRpc.Request,
+    then: (known: boolean, fork: Fork | undefined) => void,
+    context: Context.Context<never> = this.context
+  ): void {
     let seen: Evidence | undefined
     const asking = Effect.suspend(() => this.below.request(request)).pipe(
       Effect.map((result) => {
@@ -82,7 +96,7 @@ export class Looker {
       }),
       Effect.timeout(longest)
     )
-    const fiber = Effect.runForkWith(this.context)(asking)
+    const fiber = Effect.runForkWith(context)(asking)
     this.running.add(fiber)
     fiber.addObserver(() => {
       this.running.delete(fiber)

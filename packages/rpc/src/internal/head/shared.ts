@@ -63,8 +63,8 @@ export class Shared implements Heads {
   }
 
   /** Has those looked at who may be behind a block. */
-  lookAt(needed: number, now: number, every: number): void {
-    for (const [tracker, looker] of this.lookers) if (tracker.height < needed) looker.look(now, every)
+  lookAt(needed: number, now: number, every: number, patience?: "in line" | "now or never"): void {
+    for (const [tracker, looker] of this.lookers) if (tracker.height < needed) looker.look(now, every, patience)
   }
 
   /** Whether somebody who was asked after that time has yet to answer. */
