@@ -14,10 +14,14 @@ import { chain, gateway, nodes, same, shared, weather } from "./nodes.ts"
 
 const contracts = compile()
 
-/** Plays a program once over a bare client, and over Hawser in every weather. */
+/** Plays a program once over a bare client, and over Hawser in every weather; where all goes wrong now and then, in batches, too. */
 const compared = (
   bareOver: (node: string, gateway: string) => Effect.Effect<ReadonlyArray<Played>>,
-  hawserOver: (nodes: ReadonlyArray<string>, gateway: string) => Effect.Effect<ReadonlyArray<Played>>,
+  hawserOver: (
+    nodes: ReadonlyArray<string>,
+    gateway: string,
+    options: { readonly batch?: boolean }
+  ) => Effect.Effect<ReadonlyArray<Played>>,
   plain?: (played: unknown) => unknown
 ) => {
   const bare = shared(
@@ -31,12 +35,18 @@ const compared = (
     assert.isAbove(bare().played.filter(({ error }) => error !== undefined).length, 15)
   })
 
-  for (const [name, scenarios] of Object.entries(weather)) {
-    it.live(`sees over Hawser what it sees over a bare client: ${name}`, () =>
+  const both = Object.entries(weather).flatMap(([name, scenarios]) =>
+    name === "one down, one throttled"
+      ? [{ name, scenarios, options: {} }]
+      : [{}, { batch: true }].map((options) => ({ name, scenarios, options }))
+  )
+  for (const { name, options, scenarios } of both) {
+    const how = "batch" in options ? ", in batches" : ""
+    it.live(`sees over Hawser what it sees over a bare client: ${name}${how}`, () =>
       Effect.gen(function* () {
         const { played, url } = bare()
         const urls = (yield* nodes(scenarios)).map((node: FaultyNode.FaultyNode) => node.url)
-        const ours = yield* hawserOver(urls, url)
+        const ours = yield* hawserOver(urls, url, options)
         for (const [i, step] of played.entries()) same(name, ours[i]!, step, plain)
       })
     )
@@ -48,7 +58,7 @@ describe.skipIf(Anvil.binary === undefined)("a viem application", () => {
     Effect.promise(() => play(Viem.steps(transport, contracts, url), Viem.told))
   compared(
     (node, url) => program(http(node, { retryCount: 0 }), url),
-    (urls, url) => program(hawser(urls), url)
+    (urls, url, options) => program(hawser(urls, options), url)
   )
 })
 
@@ -87,9 +97,9 @@ describe.skipIf(Anvil.binary === undefined)("an ethers application", () => {
         url,
         (provider) => provider.drained()
       ),
-    (urls, url) =>
+    (urls, url, options) =>
       program(
-        () => new HawserProvider(urls, Ethers.network(), { pollingInterval: 20 }),
+        () => new HawserProvider(urls, Ethers.network(), { pollingInterval: 20, ...options }),
         url,
         () => Promise.resolve()
       ),
