@@ -1,5 +1,5 @@
-// A batch over a cache: what is held is answered from here, what somebody loads already is waited for, and the rest goes on
-// as a smaller batch, which brings the load of each of its keys.
+// A batch over a cache: what is held is answered from here, and the rest goes on as a smaller batch, which brings the load of each
+// of its keys. What somebody loads already, or may have in a second level, is to be asked apart: nobody waits for another's load.
 import { JsonRpc } from "@hawser/core"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -41,7 +41,6 @@ class Bulk<E> {
   private readonly below: JsonRpc.Service<E>
   private readonly answers: Array<Exit.Exit<unknown, unknown>> = []
   private readonly asked: Array<Asked> = []
-  private readonly awaited: Array<Effect.Effect<void>> = []
 
   constructor(route: Route, flights: Flights, below: JsonRpc.Service<E>) {
     this.route = route
@@ -52,15 +51,12 @@ class Bulk<E> {
   run(batch: ReadonlyArray<JsonRpc.Request>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<JsonRpc.Answers, E> {
     const known = new Map<string, Asked>()
     for (const [place, request] of batch.entries()) this.sort(request, place, known, fiber)
-    const { answers, asked, awaited } = this
-    if (answers.length === 0 && awaited.length === 0) return Effect.map(this.rest(), (exits) => this.land(exits))
-    const rest =
-      asked.length === 0
-        ? Effect.void
-        : Effect.map(Effect.exit(this.rest()), (exit) => {
-            this.land(exit._tag === "Success" ? exit.value : asked.map(() => exit))
-          })
-    return Effect.as(Effect.all([rest, ...awaited], { concurrency: "unbounded", discard: true }), answers)
+    const { answers, asked } = this
+    if (asked.length === 0) return Effect.succeed(answers)
+    if (answers.length === 0) return Effect.map(this.rest(), (exits) => this.land(exits))
+    return Effect.map(Effect.exit(this.rest()), (exit) =>
+      this.land(exit._tag === "Success" ? exit.value : asked.map(() => exit))
+    )
   }
 
   /** Lets go of what the batch did not bring. */
@@ -87,15 +83,10 @@ class Bulk<E> {
     if (hit !== undefined) return void (this.answers[place] = hit)
     const load = Effect.suspend(() => this.below.request(request))
     const flight = this.flights.begin(fiber, key, load, policy)
-    if (flight === undefined) {
-      this.awaited.push(
-        Effect.map(Effect.exit(this.flights.get(fiber, key, load, policy)), (exit) => void (this.answers[place] = exit))
-      )
-    } else {
-      const asked = { request, flight, places: [place] }
-      this.asked.push(asked)
-      known.set(key, asked)
-    }
+    if (flight === undefined) return void (this.answers[place] = JsonRpc.apart)
+    const asked = { request, flight, places: [place] }
+    this.asked.push(asked)
+    known.set(key, asked)
   }
 
   // One that goes by itself may be refused by the chain, which is an answer as well.
@@ -117,7 +108,6 @@ class Bulk<E> {
 
   private bring(flight: Flight, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> {
     if (isAnswer(exit)) return this.flights.land(flight, exit)
-    // At once: the batch may still wait for others.
     this.flights.forsake(flight)
     return exit
   }
