@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode, Interruption, Scenario } from "@hawser/testkit"
-import { Context, Effect, Exit, Fiber, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Call, Http, JsonRpc, Outcome, Provider, Snapshot, type Stack, Sticky } from "hawser"
@@ -565,7 +565,7 @@ describe("the options", () => {
   it("let reads go together where batches are on", () => {
     assert.deepStrictEqual(settings({}), { size: 100, attempts: 6 })
     assert.deepStrictEqual(settings({ batch: { size: 20 }, retry: { attempts: 3 } }), { size: 20, attempts: 3 })
-    assert.deepStrictEqual(settings({ retry: false, deadline: "5 seconds", timeout: false }), {
+    assert.deepStrictEqual(settings({ cache: false, deadline: "5 seconds", timeout: false }), {
       size: 100,
       attempts: 6
     })
@@ -575,6 +575,11 @@ describe("the options", () => {
     const http = { url: "http://a" }
     const apart: Record<string, Partial<Stack.Options>> = {
       "no batches": { batch: false },
+      "no second attempt": { retry: false },
+      "a word on second attempts": { retry: { while: () => true } },
+      "a schedule of attempts": { retry: { schedule: Schedule.spaced("1 second") } },
+      "a store": { cache: { store: {} as never } },
+      "loads that linger": { cache: { linger: "1 second" } },
       "batches of one": { batch: { size: 1 } },
       "batches that wait": { batch: { wait: "5 millis" } },
       "a deadline for each": { deadline: () => "1 second" },

@@ -15,6 +15,7 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type { Rate } from "./internal/gcra.ts"
@@ -214,11 +215,39 @@ export const layer = <EP = any>(
     JsonRpc.transform(self, "rateLimit", (below, events) =>
       Effect.map(build(settings, rates, below.name, events), ({ admit, inspect }) => ({
         request: (request) =>
-          Effect.suspend(() => admit(below.request(request), settings.weight(request), settings.priority(request))),
+          Effect.suspend(() => {
+            const take = <A, E>(self: Effect.Effect<A, E>) =>
+              admit(self, settings.weight(request), settings.priority(request))
+            const asked = below.request(request)
+            return request.batch === undefined
+              ? take(asked)
+              : heeding(take, asked as Effect.Effect<JsonRpc.Answers, Effect.Error<typeof asked>>)
+          }),
         inspect
       }))
     )
 }
+
+/** A pause that one answer of a batch asks for is kept as if the batch had failed with it; the others are answers all the same. */
+const heeding = <E, E2>(
+  take: (self: Effect.Effect<JsonRpc.Answers, E>) => Effect.Effect<JsonRpc.Answers, E | E2>,
+  asked: Effect.Effect<JsonRpc.Answers, E>
+): Effect.Effect<JsonRpc.Answers, E | E2> => {
+  let kept: JsonRpc.Answers | undefined
+  const failing = Effect.flatMap(asked, (answers) => {
+    const pausing = answers.find(asksForPause)
+    if (pausing === undefined) return Effect.succeed(answers)
+    kept = answers
+    return pausing as Exit.Exit<never, E>
+  })
+  return Effect.catchCause(take(failing), (cause) =>
+    kept === undefined ? Effect.failCause(cause) : Effect.succeed(kept)
+  )
+}
+
+const asksForPause = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Failure" &&
+  exit.cause.reasons.some((reason) => reason._tag === "Fail" && Outcome.of(reason.error).retryAfter !== undefined)
 
 const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string, events: Events.Sink<Event>) =>
   Effect.gen(function* () {

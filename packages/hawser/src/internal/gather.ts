@@ -5,19 +5,20 @@
 // the time that are left, and by what has been learned of the upstreams.
 import { Call, JsonRpc } from "@hawser/core"
 import { Method, Snapshot } from "@hawser/rpc"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Scheduler from "effect/Scheduler"
 import * as Tracer from "effect/Tracer"
 import type { Options } from "../Stack.ts"
 import type * as Names from "./names.ts"
 
-type Given = Pick<Options, "batch" | "deadline" | "multicall" | "quorum" | "retry" | "timeout" | "trace"> & {
+type Given = Pick<Options, "batch" | "cache" | "deadline" | "multicall" | "quorum" | "retry" | "timeout" | "trace"> & {
   readonly upstreams: ReadonlyArray<Names.Given>
 }
 
@@ -30,10 +31,11 @@ export interface Settings {
 
 /**
  * Whether the stack's options let reads go together: all upstreams take batches alike, nothing limits one of them request by
- * request, and no function of the user's has a word on a single request's time or share.
+ * request, and neither a function of the user's nor a store has a word on a single request.
  */
 export const settings = ({
   batch,
+  cache,
   deadline,
   multicall,
   quorum,
@@ -51,10 +53,15 @@ export const settings = ({
     !(typeof trace === "object" && trace.spans === true) &&
     typeof deadline !== "function" &&
     typeof timeout !== "function" &&
+    isUsual(retry, ["while", "schedule"]) &&
+    (cache === false || isUsual(cache, ["store", "linger"])) &&
     upstreams.every(isOrdinary) &&
     Duration.toMillis(Duration.fromInputUnsafe(wait)) === 0
-  return together && { size, attempts: (retry === false ? undefined : retry?.attempts) ?? Call.defaultAttempts }
+  return together && { size, attempts: (retry || undefined)?.attempts ?? Call.defaultAttempts }
 }
+
+const isUsual = <A extends object>(given: A | false | undefined, special: ReadonlyArray<keyof A>): boolean =>
+  given === undefined || (given !== false && special.every((option) => given[option] === undefined))
 
 const isOff = (option: unknown): boolean => option === undefined || option === false
 
@@ -133,11 +140,12 @@ export const layer =
         const context = Context.omit(Tracer.ParentSpan)(yield* Effect.context())
         const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
         const gatherer = new Gatherer(below, { size, attempts: Math.max(1, attempts) }, context, dispatcher)
+        yield* Effect.addFinalizer(() => gatherer.close)
+        const isGathered = (request: JsonRpc.Request) => mayGather(request) && !observer.active && !gatherer.closed
         return {
-          request: (request: JsonRpc.Request) =>
-            mayGather(request) && !observer.active ? gatherer.ask(request) : below.request(request),
+          request: (request: JsonRpc.Request) => (isGathered(request) ? gatherer.ask(request) : below.request(request)),
           submit: (request: JsonRpc.Request, caller: JsonRpc.Caller) =>
-            mayGather(request) && !observer.active ? gatherer.submit(request, caller) : below.submit?.(request, caller)
+            isGathered(request) ? gatherer.submit(request, caller) : below.submit?.(request, caller)
         }
       })
     )
@@ -159,6 +167,8 @@ class Gatherer<E> {
   private readonly context: Context.Context<never>
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private line: Array<Member<E>> = []
+  private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()
+  closed = false
 
   constructor(
     below: JsonRpc.Service<E>,
@@ -206,8 +216,18 @@ class Gatherer<E> {
     const context = Context.add(this.context, Call.Current, call)
     const fiber = Effect.runForkWith(context)(Effect.suspend(() => this.below.request(request)))
     group.fiber = fiber
-    fiber.addObserver((exit) => this.settle(members, call, exit as Exit.Exit<JsonRpc.Answers, E>))
+    this.running.add(fiber)
+    fiber.addObserver((exit) => {
+      this.running.delete(fiber)
+      this.settle(members, call, exit as Exit.Exit<JsonRpc.Answers, E>)
+    })
   }
+
+  /** Who waits for a group is interrupted with it. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.closed = true
+    return Fiber.interruptAll(this.running)
+  })
 
   private settle(members: ReadonlyArray<Member<E>>, call: Call.Call, exit: Exit.Exit<JsonRpc.Answers, E>): void {
     for (const [i, member] of members.entries()) {
@@ -224,20 +244,26 @@ class Gatherer<E> {
     { deadline, failures, sent }: Call.Call,
     cause: Cause.Cause<E>
   ): Effect.Effect<unknown, E> {
-    const left = this.settings.attempts - sent
-    if (left <= 0) return Effect.failCause(cause)
+    const { error } = cause.reasons.find(Cause.isFailReason) ?? { error: undefined }
+    const isApart = error instanceof JsonRpc.Apart
+    const left = Math.max(isApart ? 1 : 0, this.settings.attempts - sent)
+    if (left === 0 && error instanceof Call.NoAnswer) return Effect.failCause(cause)
     const call = new Call.Call()
     call.attempts = left
     call.sent = sent
     call.deadline = deadline
-    if (failures !== undefined) call.failures = new Map(failures)
+    for (const [upstream, failure] of failures ?? []) {
+      if (!(failure instanceof JsonRpc.Apart)) Call.fail(call, upstream, failure)
+    }
+    if (!isApart && Predicate.hasProperty(error, "upstream")) Call.fail(call, String(error.upstream), error)
     return Effect.provideService(this.below.request(request), Call.Current, call)
   }
 }
 
-/** An answer, or no time left for one. */
+/** An answer, or nobody there for one, or no time left. */
 const isSettled = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Success<unknown, E> =>
   exit._tag === "Success" ||
+  Cause.hasInterruptsOnly(exit.cause) ||
   exit.cause.reasons.some(
     (reason) =>
       reason._tag === "Fail" &&
