@@ -152,10 +152,11 @@ for (const batch of [false, true]) {
       })
     )
 
-    it.live("end with the layers", () =>
+    /** Two calls under way over a stack of layers. */
+    const layered = (answer: FaultyNode.Method) =>
       Effect.gen(function* () {
-        const node = yield* FaultyNode.make({ methods: { eth_getCode: () => Effect.never } })
-        const scope = yield* Scope.make()
+        const node = yield* FaultyNode.make({ methods: { eth_getCode: answer } })
+        const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
         const context = yield* Layer.buildWithScope(
           Stack.layer({ upstreams: [node.url], chainId: 1, batch, hedge: false }),
           scope
@@ -167,9 +168,24 @@ for (const batch of [false, true]) {
           Effect.all([Effect.exit(code(1)), Effect.exit(code(2))], { concurrency: "unbounded" })
         )
         yield* node.until(() => node.count("eth_getCode") === 2)
+        return { both, code, node, scope }
+      })
+
+    it.live("end with the layers", () =>
+      Effect.gen(function* () {
+        const { both, node, scope } = yield* layered(() => Effect.never)
         yield* Scope.close(scope, Exit.void)
         yield* Fiber.await(both)
         assert.strictEqual(node.count("eth_getCode"), 2)
+      })
+    )
+
+    it.live("leave a report to who asks for the same and wants one", () =>
+      Effect.gen(function* () {
+        const { code } = yield* layered(() => Effect.as(Effect.sleep("50 millis"), "0x"))
+        const { report, value } = yield* JsonRpc.explain(code(1))
+        assert.strictEqual(value, "0x")
+        assert.isDefined(report.answeredBy)
       })
     )
   })

@@ -70,8 +70,9 @@ export class Flights {
     load: Load,
     policy: AnyPolicy
   ): Effect.Effect<unknown, unknown> {
-    if (this.closed) return load
     const call = fiber.getRef(Call.Current)
+    // What a batch meets on its way is not told of one of its reads.
+    if (this.closed || (call?.recorder !== undefined && this.isBrought(key))) return load
     return (
       this.held(call, key, load, policy) ??
       Effect.callback((resume) => {
@@ -94,6 +95,12 @@ export class Flights {
     flight.hold(Infinity, false)
     this.commits.miss(fiber.getRef(Call.Current), true)
     return flight
+  }
+
+  /** Whether a batch is to bring the load. */
+  private isBrought(key: string): boolean {
+    const flight = this.current.get(key)
+    return flight !== undefined && flight.fiber === undefined
   }
 
   /** The batch asks for it at one more place. */
