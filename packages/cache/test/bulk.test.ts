@@ -18,7 +18,8 @@ import {
   routing,
   setup,
   together,
-  values
+  values,
+  whole
 } from "./support/clients.ts"
 
 const fork = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { startImmediately: true })
@@ -133,35 +134,42 @@ describe("loads are joined", () => {
     })
   )
 
-  it.effect("a batch's by another batch", () =>
+  it.effect("a batch's by another only when that asks by itself, as it is told at once", () =>
     Effect.gen(function* () {
-      const { client, node } = yield* setup()
+      const { cache, client, node } = yield* setup()
       const one = yield* fork(together(client, "s1 s2"))
-      const two = yield* fork(together(client, "s3 s2 s1 s4"))
-      const three = yield* fork(together(client, "s4 s1 s4"))
+      const two = yield* fork(together(client, "s2 s1 s2"))
+      assert.deepStrictEqual(two.pollUnsafe(), Exit.succeed([JsonRpc.apart, JsonRpc.apart, JsonRpc.apart]))
+      assert.deepInclude(cache.inspect(), { misses: 2, joined: 0 })
+      const three = yield* fork(whole(client, "s2 s1 s2"))
+      assert.isUndefined(three.pollUnsafe())
       yield* TestClock.adjust(10)
       assert.deepStrictEqual(one.pollUnsafe(), Exit.succeed(values("s11", "s21")))
-      assert.deepStrictEqual(two.pollUnsafe(), Exit.succeed(values("s31", "s21", "s11", "s41")))
-      assert.deepStrictEqual(three.pollUnsafe(), Exit.succeed(values("s41", "s11", "s41")))
-      assert.deepStrictEqual(node.asked, ["[s1 s2]", "[s3 s4]"])
+      assert.deepStrictEqual(three.pollUnsafe(), Exit.succeed(values("s21", "s11", "s21")))
+      assert.deepStrictEqual(node.asked, ["[s1 s2]"])
+      assert.deepInclude(cache.inspect(), { misses: 2, joined: 3 })
     })
   )
 
-  it.effect("others' by a batch, which waits for them and for the rest alike", () =>
+  it.effect("but nobody in a batch waits for them", () =>
     Effect.gen(function* () {
       const { cache, client, node } = yield* setup()
+      node.millis = 100
       const alone = yield* fork(apart(client, "s1 k2"))
-      yield* TestClock.adjust(5)
+      node.millis = 10
       const batch = yield* fork(together(client, "k3 s1 k2 k4"))
-      const joining = yield* fork(together(client, "s1 k2"))
-      yield* TestClock.adjust(5)
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(
+        batch.pollUnsafe(),
+        Exit.succeed([...values("k31"), JsonRpc.apart, JsonRpc.apart, ...values("k41")])
+      )
+      const later = yield* fork(whole(client, "k3 s1 k2 k4"))
+      assert.isUndefined(later.pollUnsafe())
+      yield* TestClock.adjust(90)
       assert.deepStrictEqual(alone.pollUnsafe(), Exit.succeed(values("s11", "k21")))
-      assert.deepStrictEqual(joining.pollUnsafe(), Exit.succeed(values("s11", "k21")))
-      assert.isUndefined(batch.pollUnsafe())
-      yield* TestClock.adjust(5)
-      assert.deepStrictEqual(batch.pollUnsafe(), Exit.succeed(values("k31", "s11", "k21", "k41")))
+      assert.deepStrictEqual(later.pollUnsafe(), Exit.succeed(values("k31", "s11", "k21", "k41")))
       assert.deepStrictEqual(node.asked, ["s1", "k2", "[k3 k4]"])
-      assert.deepInclude(cache.inspect(), { misses: 4, joined: 4, inFlight: 0 })
+      assert.deepInclude(cache.inspect(), { misses: 4, joined: 2, hits: 2, inFlight: 0 })
     })
   )
 
@@ -183,7 +191,7 @@ describe("loads are joined", () => {
       const { cache, client, node } = yield* setup()
       const batch = yield* fork(together(client, "s1 s2"))
       const late = yield* fork(client.request(read("s1")))
-      const later = yield* fork(together(client, "s2 s1"))
+      const later = yield* fork(whole(client, "s2 s1"))
       yield* Fiber.interrupt(late)
       yield* Fiber.interrupt(later)
       assert.deepInclude(cache.inspect(), { inFlight: 2 })
@@ -227,48 +235,6 @@ describe("a read that has no answer in its batch", () => {
       assert.deepStrictEqual(late.pollUnsafe(), Exit.succeed(values("k12", "k21")))
       assert.deepStrictEqual(yield* timed(apart(client, "k1 k2 k3")), values("k12", "k21", "k32"))
       assert.deepStrictEqual(node.asked, ["[k1 k2 k3]", "k1", "k3"])
-    })
-  )
-
-  it.effect("is loaded again at once, however long the batch still waits for others", () =>
-    Effect.gen(function* () {
-      const { client, node } = yield* setup()
-      node.millis = 100
-      yield* fork(client.request(read("s9")))
-      node.millis = 10
-      node.answer = (key, nth) => (nth === 1 ? JsonRpc.apart : Exit.succeed(`${key}${nth}`))
-      const batch = yield* fork(together(client, "s1 s9 s2"))
-      const late = yield* fork(client.request(read("s1")))
-      yield* TestClock.adjust(20)
-      assert.deepStrictEqual(late.pollUnsafe(), Exit.succeed("s12"))
-      assert.deepStrictEqual(yield* timed(client.request(read("s2"))), "s22")
-      assert.isUndefined(batch.pollUnsafe())
-      yield* TestClock.adjust(100)
-      assert.deepStrictEqual(batch.pollUnsafe(), Exit.succeed([JsonRpc.apart, Exit.succeed("s91"), JsonRpc.apart]))
-      assert.deepStrictEqual(node.asked, ["s9", "[s1 s2]", "s1", "s2"])
-    })
-  )
-
-  it.effect("is loaded again where two batches wait for each other", () =>
-    Effect.gen(function* () {
-      const hand = new Hand()
-      const { cache, client } = yield* over(hand)
-      const alone = yield* fork(client.request(read("s2")))
-      let two: Fiber.Fiber<unknown, unknown> | undefined
-      // While the first batch is about to wait for the load of another, that ends, and a second batch takes its place.
-      hand.heard = ({ keys }, fiber) => {
-        if (two !== undefined || keys[0] !== "s1") return
-        hand.open[0]!.end(values("alone"))
-        two = Effect.runForkWith(fiber.context)(together(client, "s2 s1"))
-      }
-      const one = yield* fork(together(client, "s1 s2"))
-      assert.deepStrictEqual(alone.pollUnsafe(), Exit.succeed("alone"))
-      assert.deepInclude(cache.inspect(), { joined: 2, inFlight: 2 })
-      for (const request of hand.open.slice()) request.end([JsonRpc.apart])
-      for (const request of hand.open.slice()) request.end(values(`own ${request.keys.join()}`))
-      assert.deepStrictEqual(one.pollUnsafe(), Exit.succeed([JsonRpc.apart, Exit.succeed("own s2")]))
-      assert.deepStrictEqual(two?.pollUnsafe(), Exit.succeed([JsonRpc.apart, Exit.succeed("own s1")]))
-      assert.strictEqual(cache.inspect().inFlight, 0)
     })
   )
 
@@ -316,25 +282,16 @@ describe("a batch that fails as a whole", () => {
     })
   )
 
-  it.effect("fails for those who were asked, where others have their answer", () =>
+  it.effect("fails for those who were asked, where others have their answer or are asked apart", () =>
     Effect.gen(function* () {
       const { cache, client, node } = yield* setup()
       yield* ask(client, "k1")
       node.batches = broken
       assert.deepStrictEqual(yield* ask(client, "k2 k1 k3 k2"), [broken, Exit.succeed("k11"), broken, broken])
-      yield* fork(apart(client, "s1"))
-      assert.deepStrictEqual(yield* ask(client, "u1 s1 k2"), [broken, Exit.succeed("s11"), broken])
+      const alone = yield* fork(apart(client, "s1"))
+      assert.deepStrictEqual(yield* ask(client, "u1 s1 k2"), [broken, JsonRpc.apart, broken])
+      assert.deepStrictEqual(yield* Fiber.join(alone), values("s11"))
       assert.deepInclude(cache.inspect(), { inFlight: 0, size: 1 })
-    })
-  )
-
-  it.effect("does not harm what was joined, and is not harmed by it", () =>
-    Effect.gen(function* () {
-      const { client, node } = yield* setup()
-      node.answer = (key, nth) => (key === "s1" ? broken : Exit.succeed(`${key}${nth}`))
-      yield* fork(apart(client, "s1"))
-      assert.deepStrictEqual(yield* ask(client, "s1 k2 k3"), [broken, ...values("k21", "k31")])
-      assert.deepStrictEqual(node.asked, ["s1", "[k2 k3]"])
     })
   )
 
@@ -370,6 +327,7 @@ describe("the same as single requests", () => {
     readonly keys?: string
   }
 
+  // None has both what is to be asked apart and what goes on: the former is asked later then than by itself.
   const cases: Record<string, Case> = {
     "hits, misses, duplicates": { before: ["k1 k2", 5], keys: "k1 k3 k2 k3 s1 s1 u1 k4 k1 k3" },
     "what is not there": { answer: () => Exit.succeed(null), keys: "k1 p1 s1 w1 e1 u1" },
@@ -380,20 +338,20 @@ describe("the same as single requests", () => {
     "refusals of the chain": { answer: () => rejected, keys: "k1 p1 s1 w1 e1 u1" },
     "refusals of the chain, one that is kept": { before: ["k1", 5], answer: () => rejected, keys: "k1 k2 p1" },
     failures: { answer: () => broken, keys: "p1 s1 w1 e1 u1" },
-    "old values that are renewed": { before: ["w1 w2 k1", 500], keys: "w1 k1 w2 w3 w1" },
+    "old values that are renewed": { before: ["w1 w2 k1", 500], keys: "w1 k1 w2 w1" },
     "old values that cannot be renewed": {
       before: ["w1 w2", 500],
       answer: (key, nth) => (nth > 1 ? broken : Exit.succeed(key)),
       keys: "w1 w2 w1"
     },
-    "spares that are renewed": { before: ["e1 e2", 500], keys: "e1 k1 e2 k2 e2" },
+    "spares that are renewed": { before: ["e1 e2 k1 k2", 500], keys: "e1 k1 e2 k2 e2" },
     "spares that stand in": {
-      before: ["e1 e2", 500],
+      before: ["e1 e2 k1 k2", 500],
       answer: (key, nth) => (nth > 1 ? broken : Exit.succeed(key)),
       keys: "e1 k1 e2 k2"
     },
     "spares that give way": {
-      before: ["e1 e2", 500],
+      before: ["e1 e2 k1 k2", 500],
       answer: (key, nth) => (nth > 1 ? rejected : Exit.succeed(key)),
       keys: "e1 k1 e2 k2"
     },
@@ -440,7 +398,7 @@ describe("the same as single requests", () => {
 
   it.effect.each(Object.entries(cases))("%s", ([, one]) =>
     Effect.gen(function* () {
-      const [batch, single] = [yield* outcome(together, one), yield* outcome(apart, one)]
+      const [batch, single] = [yield* outcome(whole, one), yield* outcome(apart, one)]
       assert.deepStrictEqual(batch, single)
     })
   )
@@ -558,12 +516,14 @@ describe("what was invalidated meanwhile", () => {
 })
 
 describe("old values and other levels", () => {
-  it.effect("an old value is returned at once, and renewed by itself", () =>
+  it.effect("an old value is there for whoever asks by itself, and renewed by itself", () =>
     Effect.gen(function* () {
       const { cache, client, node } = yield* setup()
       yield* ask(client, "w1 w2 k1")
       yield* TestClock.adjust(500)
-      const { report, value } = yield* JsonRpc.explain(together(client, "w1 k1 w2"))
+      assert.deepStrictEqual(yield* together(client, "w1 k1 w2"), [JsonRpc.apart, ...values("k11"), JsonRpc.apart])
+      assert.strictEqual(cache.inspect().refreshing, 0)
+      const { report, value } = yield* JsonRpc.explain(whole(client, "w1 k1 w2"))
       assert.deepStrictEqual(value, values("w11", "k11", "w21"))
       assert.isTrue(report.stale)
       assert.strictEqual(cache.inspect().refreshing, 2)
@@ -573,18 +533,18 @@ describe("old values and other levels", () => {
     })
   )
 
-  it.effect("what has a spare is loaded by itself, beside the rest", () =>
+  it.effect("what has a spare is to be loaded by itself", () =>
     Effect.gen(function* () {
       const { client, node } = yield* setup()
       yield* ask(client, "e1 e2")
       yield* TestClock.adjust(500)
       node.answer = (key, nth) => (key === "e1" ? broken : Exit.succeed(`${key}${nth}`))
-      assert.deepStrictEqual(yield* ask(client, "k1 e1 e2 k2"), values("k11", "e11", "e22", "k21"))
+      assert.deepStrictEqual(yield* timed(whole(client, "k1 e1 e2 k2")), values("k11", "e11", "e22", "k21"))
       assert.deepStrictEqual(node.asked.slice(1).toSorted(), ["[k1 k2]", "e1", "e2"])
     })
   )
 
-  it.effect("a spare is there before the batch's deadline", () =>
+  it.effect("a spare is there before the deadline of who makes the batch", () =>
     Effect.gen(function* () {
       const { client, node } = yield* setup()
       yield* ask(client, "e1 e2")
@@ -592,7 +552,7 @@ describe("old values and other levels", () => {
       node.millis = 10_000
       const call = new Call.Call()
       call.deadline = 1_000
-      const batch = yield* fork(Effect.provideService(together(client, "e1 e2"), Call.Current, call))
+      const batch = yield* fork(Effect.provideService(whole(client, "e1 e2"), Call.Current, call))
       yield* TestClock.adjust(449)
       assert.isUndefined(batch.pollUnsafe())
       yield* TestClock.adjust(1)
@@ -601,7 +561,7 @@ describe("old values and other levels", () => {
     })
   )
 
-  it.effect("with a second level each read looks there, and what that has not is loaded by itself", () =>
+  it.effect("with a second level each read is to look there, and be loaded, by itself", () =>
     Effect.gen(function* () {
       const texts = new Map<string, ResponseCache.Stored>()
       const store: ResponseCache.Store = {
@@ -612,9 +572,12 @@ describe("old values and other levels", () => {
         clear: () => Effect.void
       }
       const [one, two] = [yield* setup({ store }), yield* setup({ store })]
-      assert.deepStrictEqual(yield* ask(one.client, "k1 k2"), values("k11", "k21"))
+      assert.deepStrictEqual(yield* timed(whole(one.client, "k1 k2")), values("k11", "k21"))
       yield* TestClock.adjust(1)
-      assert.deepStrictEqual(yield* ask(two.client, "k3 k1 u1 k2 k3"), values("k31", "k11", "u11", "k21", "k31"))
+      assert.deepStrictEqual(
+        yield* timed(whole(two.client, "k3 k1 u1 k2 k3")),
+        values("k31", "k11", "u11", "k21", "k31")
+      )
       assert.deepStrictEqual(
         [one.node.asked, two.node.asked],
         [
@@ -681,10 +644,9 @@ describe("the end of the scope", () => {
       assert.strictEqual(cache.inspect().inFlight, 0)
       yield* TestClock.adjust(5)
       const answers = yield* Fiber.join(batch)
-      assert.deepStrictEqual(answers.slice(0, 2), values("k11", "k21"))
-      assert.strictEqual(answers[2]?._tag, "Failure")
+      assert.deepStrictEqual(answers, [...values("k11", "k21"), JsonRpc.apart])
       assert.deepInclude(cache.inspect(), { inFlight: 0, size: 0 })
-      const [one, two] = [yield* fork(together(client, "k1 k2")), yield* fork(apart(client, "k1"))]
+      const [one, two] = [yield* fork(whole(client, "k1 k2")), yield* fork(apart(client, "k1"))]
       yield* TestClock.adjust(10)
       assert.deepStrictEqual(one.pollUnsafe(), Exit.succeed(values("k12", "k22")))
       assert.deepStrictEqual(two.pollUnsafe(), Exit.succeed(values("k13")))
@@ -703,7 +665,7 @@ describe("interrupted at every step", () => {
           const { cache, client, node } = yield* setup()
           yield* Effect.forEach(["k1", "w1"], (key) => cache.set(key, key, policies["k"] as never))
           return {
-            run: Effect.andThen(together(client, "k1 s1 s2 s1 u1 k2"), together(client, "k2 s1")),
+            run: Effect.andThen(whole(client, "k1 s1 s2 s1 u1 k2"), whole(client, "k2 s1")),
             check: () => {
               assert.strictEqual(node.running, 0)
               assert.strictEqual(cache.inspect().inFlight, 0)
@@ -715,16 +677,16 @@ describe("interrupted at every step", () => {
     })
   )
 
-  it.effect("a batch whose reads come back apart, with one that joined a load and one that has a spare", () =>
+  it.effect("a batch whose reads come back apart, with one that is loaded already and one that has a spare", () =>
     Effect.gen(function* () {
       const steps = yield* Interruption.everywhere(
         Effect.gen(function* () {
           const { cache, client, node } = yield* setup()
           yield* cache.set("e1", "old", { ttl: 0, staleIfError: "1 hour" })
           node.answer = () => JsonRpc.apart
-          const batch = together(client, "s1 e1 s2 s3")
+          const batch = whole(client, "s1 e1 s2 s3")
           return {
-            run: Effect.all([client.request(read("s2")), batch, together(client, "s3 s1 s2")].map(Effect.exit), {
+            run: Effect.all([client.request(read("s2")), batch, whole(client, "s3 s1 s2")].map(Effect.exit), {
               concurrency: "unbounded"
             }),
             check: () => {
@@ -749,7 +711,7 @@ describe("interrupted at every step", () => {
           hand.heard = (batch, fiber) => {
             if (!batch.together) return
             const ask = (key: string) => Effect.runForkWith(fiber.context)(client.request(read(key)))
-            late.push(...batch.keys.map(ask), Effect.runForkWith(fiber.context)(together(client, "s1 s2")))
+            late.push(...batch.keys.map(ask), Effect.runForkWith(fiber.context)(whole(client, "s1 s2")))
           }
           return {
             run: Effect.timeoutOption(together(client, "s1 s2"), 30),
@@ -774,7 +736,7 @@ describe("interrupted at every step", () => {
     })
   )
 
-  it.effect("a batch that joined a load goes, and the load knows nothing of it", () =>
+  it.effect("a batch beside a load of one of its keys goes, and the load knows nothing of it", () =>
     Effect.gen(function* () {
       yield* Interruption.everywhere(
         Effect.gen(function* () {
@@ -806,11 +768,11 @@ describe("interrupted at every step", () => {
           const use = Effect.gen(function* () {
             const { cache, client } = yield* over(node, { linger: 5 })
             const drop = Effect.andThen(Effect.sleep(5), cache.invalidate("k1"))
-            yield* Effect.all([together(client, "k1 s1 s2"), client.request(read("s2")), drop], {
+            yield* Effect.all([whole(client, "k1 s1 s2"), client.request(read("s2")), drop], {
               concurrency: "unbounded"
             })
-            yield* Effect.forkChild(together(client, "k1 s1"))
-            yield* Effect.forkChild(together(client, "s1 k1"))
+            yield* Effect.forkChild(whole(client, "k1 s1"))
+            yield* Effect.forkChild(whole(client, "s1 k1"))
             yield* Effect.sleep(5)
           })
           return { run: Effect.scoped(use), check: () => assert.strictEqual(node.running, 0) }

@@ -41,15 +41,19 @@ export class Node {
       this.calls.push(fiber.getRef(Call.Current))
       const keys = (request.batch ?? [request]).map(({ method }) => method)
       this.asked.push(request.batch === undefined ? keys[0]! : `[${keys.join(" ")}]`)
-      this.running++
       const exits = keys.map((key) => {
         const nth = (this.counts.get(key) ?? 0) + 1
         this.counts.set(key, nth)
         return this.answer(key, nth)
       })
       const exit = request.batch === undefined ? exits[0]! : (this.batches ?? Exit.succeed(exits))
-      return Effect.onExit(Effect.andThen(Effect.sleep(this.millis), exit), () =>
-        Effect.sync(() => void this.running--)
+      return Outcome.guard(
+        Effect.andThen(Effect.sleep(this.millis), exit),
+        () => {
+          this.running++
+          return this
+        },
+        () => void this.running--
       )
     })
 }
@@ -142,5 +146,21 @@ export const together = (client: Client, keys: string) =>
 
 export const apart = (client: Client, keys: string): Effect.Effect<JsonRpc.Answers> =>
   Effect.forEach(keysOf(keys), (key) => Effect.exit(client.request(read(key))), { concurrency: "unbounded" })
+
+const isApart = (exit: AnyExit): boolean =>
+  exit._tag === "Failure" &&
+  exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Apart)
+
+/** Asks by itself for each of a batch that is to be asked so. */
+export const rest = (client: Client, keys: string, exits: JsonRpc.Answers): Effect.Effect<JsonRpc.Answers> =>
+  Effect.forEach(
+    keysOf(keys),
+    (key, i) => (isApart(exits[i]!) ? Effect.exit(client.request(read(key))) : Effect.succeed(exits[i]!)),
+    { concurrency: "unbounded" }
+  )
+
+/** All that whoever makes a batch does. */
+export const whole = (client: Client, keys: string) =>
+  Effect.flatMap(together(client, keys), (exits) => rest(client, keys, exits))
 
 export const values = (...all: ReadonlyArray<unknown>): JsonRpc.Answers => all.map((value) => Exit.succeed(value))

@@ -5,13 +5,14 @@ import { Clock, Context, Data, Effect, Exit, type Fiber, Scheduler, Scope } from
 import type { ResponseCache } from "../../src/index.ts"
 import {
   type AnyExit,
+  apart,
   type Client,
   Hand,
   type Keys,
   type Open,
   over,
-  read,
   refusal,
+  rest,
   routing,
   together
 } from "./clients.ts"
@@ -91,7 +92,8 @@ const cached = (key: string) => short[key[0]!] !== undefined
 
 /**
  * What must hold, whatever happens: an answer was loaded for its key, and not before the key was last dropped; it is new or
- * young enough; nobody loads a key twice at once, or for nobody; nobody fails for another's batch; nothing is left.
+ * young enough; nobody loads a key twice at once, or for nobody; nobody in a batch waits for another's load, or fails for
+ * another's batch; nothing is left.
  */
 export class Trial {
   private readonly clock = new ManualClock()
@@ -107,6 +109,8 @@ export class Trial {
   private readonly cache: ResponseCache.ResponseCache
   private readonly client: Client
   private readonly calls = new Set<Call.Call | undefined>()
+  /** Those whose batch has not come back. */
+  private readonly together = new Set<Call.Call>()
   private askers: Array<Asker> = []
   /** Orders what happens within one millisecond. */
   private moment = 0
@@ -140,10 +144,14 @@ export class Trial {
     const asked = ++this.moment
     const at = this.clock.now
     const epochs = keys.map((key) => this.epoch(key))
-    const one = Effect.suspend(() => this.client.request(read(keys[0]!)))
-    const fiber = Effect.runForkWith(Context.add(this.context, Call.Current, call))(
-      batch ? together(this.client, keys.join(" ")) : Effect.map(Effect.exit(one), (exit) => [exit])
-    )
+    const all = keys.join(" ")
+    const back = (exits: JsonRpc.Answers) => {
+      this.together.delete(call)
+      return rest(this.client, all, exits)
+    }
+    const asking = batch ? Effect.flatMap(together(this.client, all), back) : apart(this.client, all)
+    if (batch) this.together.add(call)
+    const fiber = Effect.runForkWith(Context.add(this.context, Call.Current, call))(asking)
     this.turns.run()
     this.askers.push({ keys, call, epochs, asked, at, fiber, left: false })
   }
@@ -195,6 +203,10 @@ export class Trial {
     const ended = this.askers.filter(({ fiber }) => fiber.pollUnsafe() !== undefined)
     this.askers = this.askers.filter((asker) => !ended.includes(asker))
     for (const asker of ended) if (!asker.left) this.isAnswered(asker)
+    for (const { call } of this.askers) {
+      const loads = !this.together.has(call) || this.open().some(({ owner }) => owner === call)
+      assert.isTrue(loads, "waits in a batch for another's load")
+    }
     for (const { key, owner } of this.open()) {
       const wanted = this.askers.some(({ call, keys }) => (owner === undefined ? keys.includes(key!) : call === owner))
       assert.isTrue(wanted || key === "w1", `nobody waits for ${key}`)
