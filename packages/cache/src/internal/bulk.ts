@@ -1,5 +1,6 @@
 // A batch over a cache: what is held is answered from here, and the rest goes on as a smaller batch, which brings the load of each
-// of its keys. What somebody loads already, or may have in a second level, is to be asked apart: nobody waits for another's load.
+// of its keys. What somebody loads already, what is old, or may be in a second level, is to be asked apart: nobody waits for
+// another's load.
 import { JsonRpc } from "@hawser/core"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"

@@ -203,8 +203,7 @@ export class Flights {
     }
     const shared = this.current.get(key)
     const flight = shared ?? this.open(key, load, readPolicy(policy), false)
-    // Whoever begins it may have been at it before: then it may send what is left.
-    if (shared === undefined) flight.call.attempts = call?.attempts
+    if (shared === undefined && call?.resumed === true) flight.call.attempts = call.attempts
     flight.spare ??= spare
     const member: Member = { call, deadline, resume, timer: undefined, slot: 0 }
     flight.join(member)

@@ -249,6 +249,7 @@ class Gatherer<E> {
     const left = Math.max(isApart ? 1 : 0, this.settings.attempts - sent)
     if (left === 0 && error instanceof Call.NoAnswer) return Effect.failCause(cause)
     const call = new Call.Call()
+    call.resumed = true
     call.attempts = left
     call.sent = sent
     call.deadline = deadline
