@@ -14,7 +14,8 @@
  *   nobody else can, it is asked all the same.
  *
  * An upstream that is left out for its head is asked for it on the side, at most once per block time; while somebody waits
- * for it, up to eight times, and once for a call that has failed elsewhere and has nobody else left. Nothing else is asked, unless `track` says so, and nothing where there is but one upstream.
+ * for it, up to eight times, and once for a call that has failed elsewhere and has nobody else left. Nothing else is asked,
+ * unless `track` says so, and nothing where there is but one upstream.
  *
  * **Not promised.** Between two upstreams of which one lies, the first that was heard is believed. An upstream of several
  * nodes behind one address may answer from one that is late although another has shown the newer block.

@@ -1,8 +1,8 @@
 // Reads that are asked in one turn of the event loop go through the stack as one, and each takes its answer from it: one
 // pick, one attempt, one timer for all, where each would have its own.
 //
-// It is the first attempt only, with one failover or hedge. What it does not settle goes on by itself, with the attempts and
-// the time that are left, and by what has been learned of the upstreams.
+// It is the first attempt only, and a second one for the upstream's sake. What it does not settle goes on by itself, with the
+// attempts and the time that are left, and by what has been learned of the upstreams.
 import { Call, JsonRpc } from "@hawser/core"
 import { Method, Snapshot } from "@hawser/rpc"
 import * as Cause from "effect/Cause"
@@ -261,7 +261,7 @@ class Gatherer<E> {
   }
 }
 
-/** An answer, or nobody there for one, or no time left. */
+/** An answer, or the layers have ended, or no time is left. */
 const isSettled = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Success<unknown, E> =>
   exit._tag === "Success" ||
   Cause.hasInterruptsOnly(exit.cause) ||
