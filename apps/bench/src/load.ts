@@ -40,8 +40,8 @@ const seed = Number(given.seed)
 const participants = chosen(ids, given.contender)
 const callers = given.callers.length === 0 ? [1, 64, 512] : given.callers.flatMap((list) => list.split(",").map(Number))
 const rounds = Number(given.rounds ?? (given.quick ? 1 : 9))
-/** Calls that bring a process up to speed, and milliseconds of a measurement and before it. */
-const settings = given.quick ? { warmUp: 2000, lead: 50, millis: 200 } : { warmUp: 10_000, lead: 100, millis: 400 }
+/** Milliseconds in which a process comes up to speed, those of a measurement, and those before it. */
+const settings = given.quick ? { warmUp: 500, lead: 50, millis: 200 } : { warmUp: 4000, lead: 200, millis: 500 }
 
 interface Stand {
   readonly about: Caller.About
@@ -56,8 +56,9 @@ const open = async (id: Id, callers: number, urls: ReadonlyArray<string>): Promi
   const caller = Child.start<Caller.Asks>("./callerProcess.ts", profile)
   try {
     const about = await caller.ask("open", id, urls)
-    // Some wait for others to come along, so that a single caller would take for ever.
-    await caller.ask("work", seed + 1, settings.warmUp, Math.max(64, callers), 4000)
+    // For the same time, not the same calls: whoever is fast would be compiled less. Some wait for others to come along, so
+    // that a single caller would bring them nowhere.
+    await caller.ask("time", seed + 1, Math.max(64, callers), 0, settings.warmUp)
     return { about, caller, timed: [] }
   } catch (error) {
     await caller.stop()
