@@ -7,7 +7,7 @@
  *
  * Values are shared between callers: treat them as immutable.
  */
-import { type Events, JsonRpc, Options as Read } from "@hawser/core"
+import { Call, type Events, JsonRpc, Options as Read } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -205,9 +205,22 @@ const over = <E, EP, LE, R>(
             const routed = route(request)
             if (routed === undefined) return below.request(request)
             const { key, policy } = routed
-            const answer = flights.hit(fiber, key) ?? flights.get(fiber, key, below.request(request), policy)
+            const call = fiber.getRef(Call.Current)
+            const answer = flights.hit(call, key) ?? flights.get(call, key, below.request(request), policy)
             return answer as Effect.Effect<unknown, E>
           }),
+        submit: (request, caller) => {
+          const routed = request.batch === undefined ? route(request) : undefined
+          if (routed === undefined) return below.submit?.(request, caller)
+          const { key, policy } = routed
+          const answer = flights.hit(caller.call, key)
+          if (answer === undefined) {
+            const load = Effect.suspend(() => below.request(request))
+            return flights.take(key, load, policy, caller)
+          }
+          caller.end(answer)
+          return JsonRpc.nowhere
+        },
         inspect: cache.inspect
       }
     })

@@ -2,7 +2,7 @@
 // @effect-diagnostics missingEffectError:off missingEffectContext:off floatingEffect:off returnEffectInGen:off
 import { assert, describe, it } from "@effect/vitest"
 import { Call, Events, JsonRpc, Options } from "@hawser/core"
-import { Context, Data, Effect, Exit, Layer, type Scope } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
 import { ResponseCache } from "../src/index.ts"
@@ -161,6 +161,93 @@ describe("layer", () => {
       assert.deepStrictEqual(yield* steps, [{ at: 0, step: "cache", verdict: "hit", age: 5 }])
       yield* TestClock.adjust(5)
       assert.deepStrictEqual(yield* steps, [{ at: 0, step: "cache", verdict: "stale", age: 10 }])
+    })
+  )
+})
+
+describe("a caller without a fiber", () => {
+  /** A client of which a load ends when the test says so, and a caller for each request. */
+  const stage = (options: ResponseCache.Options & ResponseCache.Routing) =>
+    Effect.gen(function* () {
+      const ends: Array<(exit: Exit.Exit<unknown, Broken>) => void> = []
+      let left = 0
+      const below = Layer.succeed(JsonRpc.client<Broken>())({
+        name: "node",
+        inspect: () => ({ name: "node" }),
+        request: () =>
+          Effect.callback<unknown, Broken>((resume) => {
+            ends.push(resume)
+            return Effect.sync(() => void left++)
+          })
+      })
+      const client = yield* clientOf(below.pipe(ResponseCache.layer(options)))
+      const ask = (call?: Call.Call, request = read()) => {
+        const told: Array<Exit.Exit<unknown, unknown>> = []
+        const place = client.submit!(request, { call, end: (exit) => void told.push(exit) })
+        return { told, place: place! }
+      }
+      return { client, ask, ends, left: () => left, shown: () => client.inspect()["cache"] as ResponseCache.Inspection }
+    })
+
+  it.effect("starts a load, shares it, and has what is kept at once", () =>
+    Effect.gen(function* () {
+      const { ask, client, ends, shown } = yield* stage({ policy: () => ({ ttl: "1 hour" }) })
+      const first = ask()
+      const second = ask(new Call.Call())
+      const fiber = yield* Effect.forkChild(client.request(read()), { startImmediately: true })
+      assert.strictEqual(ends.length, 1)
+      assert.deepStrictEqual(first.told, [])
+      ends[0]!(Exit.succeed("0x1"))
+      assert.deepStrictEqual([first.told, second.told], [[Exit.succeed("0x1")], [Exit.succeed("0x1")]])
+      assert.strictEqual(yield* Fiber.join(fiber), "0x1")
+      assert.deepStrictEqual(ask().told, [Exit.succeed("0x1")])
+      assert.deepInclude(shown(), { hits: 1, misses: 1, joined: 2, inFlight: 0 })
+    })
+  )
+
+  it.effect("that leaves is told of nothing, and the last to leave ends the load", () =>
+    Effect.gen(function* () {
+      const { ask, ends, left, shown } = yield* stage({ policy: () => ({ ttl: 0 }) })
+      const [first, second] = [ask(), ask()]
+      yield* first.place.leave()
+      assert.deepStrictEqual([left(), shown().inFlight], [0, 1])
+      yield* second.place.leave()
+      assert.deepStrictEqual([left(), shown().inFlight], [1, 0])
+      ends[0]!(Exit.succeed("0x1"))
+      assert.deepStrictEqual([...first.told, ...second.told], [])
+    })
+  )
+
+  it.effect("has an old value while a new one comes, in place of a failure, and shortly before its deadline", () =>
+    Effect.gen(function* () {
+      const ages = { ttl: 1000, staleWhileRevalidate: 1000, staleIfError: "1 hour" } as const
+      const { ask, ends, shown } = yield* stage({ policy: () => ages, jitter: 0 })
+      ask()
+      ends[0]!(Exit.succeed("old"))
+      yield* TestClock.adjust(1500)
+      assert.deepStrictEqual(ask().told, [Exit.succeed("old")])
+      assert.strictEqual(ends.length, 2)
+      ends[1]!(Exit.fail(new Broken({ n: 1 })))
+      yield* TestClock.adjust(1000)
+      const failed = ask()
+      ends[2]!(Exit.fail(new Broken({ n: 2 })))
+      assert.deepStrictEqual(failed.told, [Exit.succeed("old")])
+      const call = new Call.Call()
+      call.deadline = 2500 + 1000
+      const hurried = ask(call)
+      yield* TestClock.adjust(950)
+      assert.deepStrictEqual(hurried.told, [Exit.succeed("old")])
+      assert.deepStrictEqual(shown().stale, { revalidate: 1, error: 1, deadline: 1 })
+    })
+  )
+
+  it.effect("is handed on where nothing is cached, and needs a fiber below a client that does", () =>
+    Effect.gen(function* () {
+      const { client, ask, ends } = yield* stage({ policy: () => undefined })
+      assert.isUndefined(client.submit!(read(), { end: () => assert.fail("told") }))
+      assert.isUndefined(client.submit!(JsonRpc.makeBatch([read()]), { end: () => assert.fail("told") }))
+      assert.isUndefined(ask(undefined, JsonRpc.makeRequest("eth_sendRawTransaction", ["0x"])).place)
+      assert.deepStrictEqual(ends, [])
     })
   )
 })

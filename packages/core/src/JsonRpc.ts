@@ -86,6 +86,11 @@ export class Rejected extends Data.TaggedError("Rejected")<{
 
 export type RejectedKind = "revert" | "invalid" | "transaction" | "known" | "nonce" | "filter" | "sender-limit"
 
+/** Whether the chain has answered: with a result, or with a refusal of its own. */
+export const isAnswer = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Success" ||
+  exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof Rejected)
+
 /** What a client fails with: the chain's own answer, nobody's answer, or no time left. */
 export type ClientError = Rejected | Call.NoAnswer | Call.DeadlineExceeded
 
@@ -112,12 +117,40 @@ export type Submit = (request: Request, caller: Caller) => Place | undefined
 /** Who waits for the end of a request. An object, since closures that live that long are dear to collect. */
 export interface Caller {
   readonly end: (exit: Exit.Exit<unknown, unknown>) => void
+  /** Its call, if a layer above has opened one. */
+  readonly call?: Call.Call | undefined
 }
 
 /** A caller's place among those who wait. */
 export interface Place {
   /** Leaves, once. Done when nothing runs any more for this caller's sake. */
   readonly leave: () => Effect.Effect<void>
+}
+
+/** Where a caller is who has been told already. */
+export const nowhere: Place = { leave: () => Effect.void }
+
+/** How a layer hands on what it has nothing to do with, if that is all reads. */
+export const passReads = <E>({ submit }: Service<E>): Submit | undefined =>
+  submit && ((request, caller) => (request.nature === "read" ? submit(request, caller) : undefined))
+
+/** A caller who is told what `change` makes of the end. */
+export class Interpreted implements Caller {
+  private readonly caller: Caller
+  private readonly change: (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
+
+  constructor(caller: Caller, change: (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>) {
+    this.caller = caller
+    this.change = change
+  }
+
+  get call(): Call.Call | undefined {
+    return this.caller.call
+  }
+
+  end(exit: Exit.Exit<unknown, unknown>): void {
+    this.caller.end(this.change(exit))
+  }
 }
 
 /** `upstream`: one node or provider, with its own limits. `client`: what applications use. */
@@ -186,7 +219,7 @@ export type Over<T extends Tier, E, EP, LE, R> = Layer.Layer<JsonRpc<T, E>, LE, 
 export interface Stage<out E> {
   readonly request: (request: Request) => Effect.Effect<unknown, E>
   readonly inspect?: () => unknown
-  readonly submit?: Submit
+  readonly submit?: Submit | undefined
 }
 
 /**

@@ -14,7 +14,8 @@ import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf, isDue } from "./internal/alarm.ts"
 import { type Limit, readLimit } from "./internal/limit.ts"
-import { forked, wait, Within } from "./internal/within.ts"
+import { Within } from "./internal/within.ts"
+import { Asking, Forked, wait, type Work } from "./internal/work.ts"
 
 /** Times are milliseconds. */
 export interface Event {
@@ -94,21 +95,20 @@ class Timer {
       if (call.deadline === Infinity)
         return found === undefined ? Effect.provideService(self, Call.Current, call) : self
       const context = found === undefined ? Context.add(caller.context, Call.Current, call) : caller.context
-      return wait(forked(self, context), new Timed(this.alarm, call, limit, this))
+      return wait(new Timed(new Forked(self, context), this.alarm, call, limit, this))
     })
   }
 
-  /** Opens a call for a caller without a fiber. */
+  /** For a caller without a fiber. */
   submit(
     below: JsonRpc.Service<unknown>,
     request: JsonRpc.Request,
     limitOf: (request: JsonRpc.Request) => number,
     caller: JsonRpc.Caller
   ): JsonRpc.Place {
-    const call = new Call.Call()
+    const call = caller.call ?? new Call.Call()
     const limit = this.limit(call, limitOf(request))
-    const self = Effect.suspend(() => below.request(request))
-    return new Timed(this.alarm, call, limit, this).begin(forked(self, Context.make(Call.Current, call)), caller)
+    return new Timed(new Asking(below, request), this.alarm, call, limit, this).begin(caller)
   }
 
   /** Sets the call's deadline, and gives the time that it has. */
@@ -128,12 +128,12 @@ class Timer {
 }
 
 class Timed extends Within {
-  private readonly call: Call.Call
+  readonly call: Call.Call
   private readonly limit: number
   private readonly timer: Timer
 
-  constructor(alarm: Alarm, call: Call.Call, limit: number, timer: Timer) {
-    super(alarm, call.deadline)
+  constructor(work: Work, alarm: Alarm, call: Call.Call, limit: number, timer: Timer) {
+    super(work, alarm, call.deadline)
     this.call = call
     this.limit = limit
     this.timer = timer

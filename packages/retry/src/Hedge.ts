@@ -19,9 +19,9 @@ import type * as Layer from "effect/Layer"
 import type * as Budget from "./Budget.ts"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
 import * as Attempts from "./internal/attempts.ts"
-import { contest } from "./internal/contest.ts"
 import { Pace } from "./internal/pace.ts"
 import { type Denial, type Listener, Race, type Rules } from "./internal/race.ts"
+import { wait } from "./internal/work.ts"
 
 export interface Options {
   /** The share of calls that answer in time, between 0 and 1. Default 0.95: about one call in twenty is hedged. */
@@ -94,6 +94,10 @@ export const layer = (options?: Options) => {
         return Effect.succeed({
           request: (request: JsonRpc.Request) =>
             request.nature === "read" ? hedger.run(() => below.request(request)) : below.request(request),
+          submit: (request: JsonRpc.Request, caller: JsonRpc.Caller) =>
+            request.nature === "read"
+              ? hedger.submit(() => below.request(request), caller)
+              : below.submit?.(request, caller),
           inspect: () => hedger.inspect()
         })
       })
@@ -168,10 +172,15 @@ class Hedger implements Listener {
       const call = found ?? new Call.Call()
       const context = found === undefined ? Context.add(caller.context, Call.Current, call) : caller.context
       Attempts.enroll(call, this.budget, this.clock)
-      return contest<A, E, R>(caller, this.alarm, (contest) => {
-        new Race(this.rules, attempt, call, context, contest).begin()
-      })
+      return wait<A, E, R>(new Race(this.rules, attempt, call, context, this.alarm))
     })
+  }
+
+  /** For a caller without a fiber. */
+  submit<A, E>(attempt: () => Effect.Effect<A, E>, caller: JsonRpc.Caller): JsonRpc.Place {
+    const call = caller.call ?? new Call.Call()
+    Attempts.enroll(call, this.budget, this.clock)
+    return new Race(this.rules, attempt, call, Context.make(Call.Current, call), this.alarm).begin(caller)
   }
 
   hedging(call: Call.Call, after: number): void {

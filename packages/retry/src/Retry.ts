@@ -92,6 +92,7 @@ export const layer = <EP = any>(options?: Options<EP>) => {
         const retrier = new Retrier(settings, events, fiber)
         return Effect.succeed({
           request: (request: JsonRpc.Request) => retrier.run(() => below.request(request), request.nature === "read"),
+          submit: (request: JsonRpc.Request, caller: JsonRpc.Caller) => retrier.submit(below, request, caller),
           inspect: () => retrier.inspect()
         })
       })

@@ -13,7 +13,8 @@ import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
 import { type Limit, readLimit } from "./internal/limit.ts"
-import { type Begin, forked, wait, Within } from "./internal/within.ts"
+import { Within } from "./internal/within.ts"
+import { Asking, Forked, wait, type Work } from "./internal/work.ts"
 
 /** An attempt took too long. A failure; the request may be tried anywhere, unless it must not run twice. */
 export class TimeoutError extends Data.TaggedError("TimeoutError")<{
@@ -102,7 +103,7 @@ class Timer {
   run<A, E, R>(self: Effect.Effect<A, E, R>, limitOf: () => number): Effect.Effect<A, E | TimeoutError, R> {
     return Effect.withFiber((caller): Effect.Effect<A, E | TimeoutError, R> => {
       const limit = limitOf()
-      return limit === Infinity ? self : wait(forked(self, caller.context), new Attempt(this.alarm, limit, this))
+      return limit === Infinity ? self : wait(new Attempt(new Forked(self, caller.context), this.alarm, limit, this))
     })
   }
 
@@ -115,9 +116,7 @@ class Timer {
     return Effect.withFiber((caller) => {
       const limit = limitOf(request)
       if (limit === Infinity) return below.request(request)
-      const begin: Begin = (waiting) =>
-        below.submit?.(request, waiting) ?? forked(below.request(request), caller.context)(waiting)
-      return wait(begin, new Attempt(this.alarm, limit, this))
+      return wait(new Attempt(new Asking(below, request, caller.context), this.alarm, limit, this))
     })
   }
 
@@ -133,8 +132,8 @@ class Attempt extends Within {
   private readonly limit: number
   private readonly timer: Timer
 
-  constructor(alarm: Alarm, limit: number, timer: Timer) {
-    super(alarm, alarm.now() + limit)
+  constructor(work: Work, alarm: Alarm, limit: number, timer: Timer) {
+    super(work, alarm, alarm.now() + limit)
     this.limit = limit
     this.timer = timer
   }

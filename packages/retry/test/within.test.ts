@@ -5,7 +5,8 @@ import { Cause, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { type Alarm, alarmOf } from "../src/internal/alarm.ts"
-import { type Begin, forked, wait, Within } from "../src/internal/within.ts"
+import { Within } from "../src/internal/within.ts"
+import { Forked, wait, type Work } from "../src/internal/work.ts"
 import { now, sleep, watched, work } from "./support.ts"
 
 class Limited extends Within {
@@ -19,11 +20,11 @@ const makeAlarm = Effect.withFiber((fiber) => Effect.succeed(alarmOf(fiber)))
 const limited = <A, E>(self: Effect.Effect<A, E>, millis: number): Effect.Effect<A, E | string> =>
   Effect.withFiber((fiber) => {
     const alarm = alarmOf(fiber)
-    return wait(forked(self, fiber.context), new Limited(alarm, alarm.now() + millis))
+    return wait(new Limited(new Forked(self, fiber.context), alarm, alarm.now() + millis))
   })
 
 /** Work without a fiber, which ends when the test says so. */
-class Bare implements JsonRpc.Place {
+class Bare implements Work, JsonRpc.Place {
   left = 0
   caller: JsonRpc.Caller | undefined = undefined
   private readonly finalizer: Effect.Effect<void>
@@ -32,7 +33,7 @@ class Bare implements JsonRpc.Place {
     this.finalizer = finalizer
   }
 
-  readonly begin: Begin = (caller) => {
+  begin(caller: JsonRpc.Caller): this {
     this.caller = caller
     return this
   }
@@ -110,11 +111,14 @@ describe("work without a fiber", () => {
       Effect.gen(function* () {
         const alarm = yield* makeAlarm
         const listener = new Listener(alarm)
-        const within = new Limited(alarm, alarm.now()).begin((caller) => {
-          caller.end(Exit.succeed(1))
-          caller.end(Exit.succeed(2))
-          return new Bare(Effect.die("left"))
-        }, listener)
+        const hasty: Work = {
+          begin: (caller) => {
+            caller.end(Exit.succeed(1))
+            caller.end(Exit.succeed(2))
+            return new Bare(Effect.die("left"))
+          }
+        }
+        const within = new Limited(hasty, alarm, alarm.now()).begin(listener)
         yield* TestClock.adjust("1 hour")
         yield* within.leave()
         assert.deepStrictEqual(listener.told, ["1@0"])
@@ -129,7 +133,7 @@ describe("work without a fiber", () => {
         const alarm = yield* makeAlarm
         const listener = new Listener(alarm)
         const bare = new Bare()
-        new Limited(alarm, 100).begin(bare.begin, listener)
+        new Limited(bare, alarm, 100).begin(listener)
         yield* TestClock.adjust(100)
         assert.deepStrictEqual(listener.told, ["late@100"])
         assert.strictEqual(bare.left, 1)
@@ -144,10 +148,12 @@ describe("work without a fiber", () => {
     watched((watch) =>
       Effect.gen(function* () {
         const alarm = yield* makeAlarm
-        const broken: Begin = () => {
-          throw new Error("broken")
+        const broken: Work = {
+          begin: () => {
+            throw new Error("broken")
+          }
         }
-        const exit = yield* Effect.exit(wait<never, never, never>(broken, new Limited(alarm, 100)))
+        const exit = yield* Effect.exit(wait<never, never, never>(new Limited(broken, alarm, 100)))
         assert.isTrue(Exit.hasDies(exit))
         yield* TestClock.adjust("1 hour")
         assert.strictEqual(watch.slept, 0)
@@ -171,7 +177,7 @@ describe("work without a fiber", () => {
                   const alarm = yield* makeAlarm
                   const listener = new Listener(alarm)
                   const bare = new Bare()
-                  const within = new Limited(alarm, limit).begin(bare.begin, listener)
+                  const within = new Limited(bare, alarm, limit).begin(listener)
                   for (let at = 0; at <= 12; at++) {
                     if (ends.includes(at)) bare.caller!.end(Exit.succeed("answer"))
                     if (leaves === at) yield* within.leave()

@@ -132,11 +132,12 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
       if (this.verified) return this.watched(request)
       if (this.wrong !== undefined) return this.again(request, this.wrong)
       return request.nature === "read"
-        ? Effect.matchCauseEffect(this.watched(request), {
+        ? // The chain's own refusal may come from the wrong chain as well as a result.
+          Effect.matchCauseEffect(this.watched(request), {
             onSuccess: (answer) => Effect.as(this.verify, answer),
             onFailure: (cause) => {
-              const failed = Effect.failCause(cause)
-              return isAnswer(cause) ? Effect.andThen(this.verify, failed) : failed
+              const failed = Exit.failCause(cause)
+              return JsonRpc.isAnswer(failed) ? Effect.andThen(this.verify, failed) : failed
             }
           })
         : Effect.andThen(this.verifyFirst, this.watched(request))
@@ -255,7 +256,3 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
 }
 
 const probing = (): boolean => Fiber.getCurrent()?.getRef(Call.Insist) === "probe"
-
-/** The chain's own refusal may come from the wrong chain as well as a result. */
-const isAnswer = (cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)

@@ -68,6 +68,7 @@ const build = <E>(below: JsonRpc.Service<E>, { bloom, depth, gap, idle }: Return
     const registry = new Registry(ground, () => Call.now(clock))
     return {
       request: registry.request,
+      submit: JsonRpc.passReads(below),
       inspect: (): Inspection => ({ filters: registry.size })
     }
   })

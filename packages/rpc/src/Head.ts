@@ -25,7 +25,7 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { clientRequest } from "./internal/head/client.ts"
+import { telling } from "./internal/head/client.ts"
 import type { HeadError } from "./internal/head/errors.ts"
 import { Shared, type Tag } from "./internal/head/shared.ts"
 import { UpstreamStage } from "./internal/head/upstream.ts"
@@ -150,7 +150,7 @@ export const client = (head: Head) => {
           if (events.active) events.emit(change)
         })
         yield* Effect.addFinalizer(() => Effect.sync(off))
-        return { request: clientRequest(shared, below), inspect: () => inspect(shared) }
+        return { ...telling(shared, below), inspect: () => inspect(shared) }
       })
     )
 }

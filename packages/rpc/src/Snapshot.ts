@@ -124,7 +124,9 @@ export const layer = <E, LE, R>(
           return Effect.flatMap(snapshot.of(below), (pin): Effect.Effect<unknown, E> =>
             request.method === "eth_blockNumber" ? Effect.succeed(hex(pin.number)) : below.request(pinned(request, pin))
           )
-        })
+        }),
+      // Whoever has no fiber is in no snapshot.
+      submit: JsonRpc.passReads(below)
     })
   )
 

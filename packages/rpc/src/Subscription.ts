@@ -87,7 +87,13 @@ export const layer = (options?: Options) => {
   return <E, LE, R>(
     self: Layer.Layer<JsonRpc.Client<E>, LE, R>
   ): Layer.Layer<JsonRpc.Client<SubscribingError<E>>, LE, R> =>
-    JsonRpc.transform(self, "subscription", (below: JsonRpc.Service<E>, events) => build(below, settings, events))
+    JsonRpc.transform(self, "subscription", (below: JsonRpc.Service<E>, events) =>
+      Effect.map(build(below, settings, events), ({ inspect, request }) => ({
+        request,
+        submit: JsonRpc.passReads(below),
+        inspect
+      }))
+    )
 }
 
 const nobody: Events.Sink<Event> = { active: false, emit: () => {} }

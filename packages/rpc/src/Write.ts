@@ -81,6 +81,7 @@ export const layer = (options?: Options) => {
             request.method === "eth_sendRawTransaction"
               ? Call.use((call) => new Delivery(ground, call, request).run())
               : below.request(request),
+          submit: JsonRpc.passReads(below),
           inspect: (): Inspection => ({ ...counts })
         }
       })

@@ -89,9 +89,10 @@ export const build = <R>(settings: Settings): Effect.Effect<ResponseCache<R>, ne
 
     const cache: ResponseCache<R> = {
       execute: <A, E>(key: string, effect: Effect.Effect<A, E, R>, policy: Policy<A, E>) =>
-        Effect.withFiber(
-          (fiber) => flights.hit(fiber, key) ?? flights.get(fiber, key, effect as Effect.Effect<A, E>, policy)
-        ) as Effect.Effect<A, E>,
+        Effect.withFiber((fiber) => {
+          const call = fiber.getRef(Call.Current)
+          return flights.hit(call, key) ?? flights.get(call, key, effect as Effect.Effect<A, E>, policy)
+        }) as Effect.Effect<A, E>,
       get(key) {
         const entry = entries.find(key, now())
         const exit = entry?.payload as Exit.Exit<unknown> | undefined

@@ -1,10 +1,9 @@
 // A batch over a cache: what is held is answered from here, and the rest goes on as a smaller batch, which brings the load of each
 // of its keys. What somebody loads already, what is old, or may be in a second level, is to be asked apart: nobody waits for
 // another's load.
-import { JsonRpc } from "@hawser/core"
+import { Call, JsonRpc } from "@hawser/core"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type { Flight } from "./flight.ts"
 import type { Flights } from "./flights.ts"
 import type { Policy } from "./policy.ts"
@@ -31,7 +30,7 @@ export const bulk = <E>(
   Effect.suspend(() => {
     const one = new Bulk(route, flights, below)
     return Effect.onExitPrimitive(
-      Effect.withFiber((fiber) => one.run(batch, fiber)),
+      Effect.withFiber((fiber) => one.run(batch, fiber.getRef(Call.Current))),
       () => one.end()
     )
   })
@@ -49,9 +48,9 @@ class Bulk<E> {
     this.below = below
   }
 
-  run(batch: ReadonlyArray<JsonRpc.Request>, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<JsonRpc.Answers, E> {
+  run(batch: ReadonlyArray<JsonRpc.Request>, call: Call.Call | undefined): Effect.Effect<JsonRpc.Answers, E> {
     const known = new Map<string, Asked>()
-    for (const [place, request] of batch.entries()) this.sort(request, place, known, fiber)
+    for (const [place, request] of batch.entries()) this.sort(request, place, known, call)
     const { answers, asked } = this
     if (asked.length === 0) return Effect.succeed(answers)
     if (answers.length === 0) return Effect.map(this.rest(), (exits) => this.land(exits))
@@ -66,24 +65,19 @@ class Bulk<E> {
     return undefined
   }
 
-  private sort(
-    request: JsonRpc.Request,
-    place: number,
-    known: Map<string, Asked>,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ): void {
+  private sort(request: JsonRpc.Request, place: number, known: Map<string, Asked>, call: Call.Call | undefined): void {
     const routed = this.route(request)
     if (routed === undefined) return void this.asked.push({ request, flight: undefined, places: [place] })
     const { key, policy } = routed
     const same = known.get(key)
     if (same !== undefined) {
-      this.flights.again(fiber)
+      this.flights.again(call)
       return void same.places.push(place)
     }
-    const hit = this.flights.hit(fiber, key)
+    const hit = this.flights.hit(call, key)
     if (hit !== undefined) return void (this.answers[place] = hit)
     const load = Effect.suspend(() => this.below.request(request))
-    const flight = this.flights.begin(fiber, key, load, policy)
+    const flight = this.flights.begin(call, key, load, policy)
     if (flight === undefined) return void (this.answers[place] = JsonRpc.apart)
     const asked = { request, flight, places: [place] }
     this.asked.push(asked)
@@ -108,12 +102,8 @@ class Bulk<E> {
   }
 
   private bring(flight: Flight, exit: Exit.Exit<unknown, unknown>): Exit.Exit<unknown, unknown> {
-    if (isAnswer(exit)) return this.flights.land(flight, exit)
+    if (JsonRpc.isAnswer(exit)) return this.flights.land(flight, exit)
     this.flights.forsake(flight)
     return exit
   }
 }
-
-const isAnswer = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  exit._tag === "Success" ||
-  exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)

@@ -5,7 +5,7 @@
  * One rule keeps old values out: a load may write only while the map still holds its own flight. Whoever invalidates
  * a key takes the flight out of the map; those who wait for it get its value, and nobody else ever does.
  */
-import { Call } from "@hawser/core"
+import { Call, JsonRpc } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -58,19 +58,13 @@ export class Flights {
   }
 
   /** The answer, if no more is needed than to return it: the path of nearly all calls. */
-  hit(fiber: Fiber.Fiber<unknown, unknown>, key: string): AnyExit | undefined {
+  hit(call: Call.Call | undefined, key: string): AnyExit | undefined {
     const entry = this.commits.entries.calm(key, this.now)
-    return entry === undefined ? undefined : this.commits.hit(entry, fiber.getRef(Call.Current))
+    return entry === undefined ? undefined : this.commits.hit(entry, call)
   }
 
   /** The answer where there was no {@link hit}. */
-  get(
-    fiber: Fiber.Fiber<unknown, unknown>,
-    key: string,
-    load: Load,
-    policy: AnyPolicy
-  ): Effect.Effect<unknown, unknown> {
-    const call = fiber.getRef(Call.Current)
+  get(call: Call.Call | undefined, key: string, load: Load, policy: AnyPolicy): Effect.Effect<unknown, unknown> {
     // What a batch meets on its way is not told of one of its reads.
     if (this.closed || (call?.recorder !== undefined && this.isBrought(key))) return load
     return (
@@ -78,22 +72,37 @@ export class Flights {
       Effect.callback((resume) => {
         // The fiber may have been held up since the first look, and another one faster.
         const held = this.held(call, key, load, policy)
-        return held === undefined ? this.wait(call, key, load, policy, resume) : resume(held)
+        if (held !== undefined) return resume(held)
+        const leave = this.wait(call, key, load, policy, resume)
+        return leave && Effect.suspend(leave)
       })
     )
+  }
+
+  /** The same for a caller without a fiber. `undefined` if it needs one. */
+  take(key: string, load: Load, policy: AnyPolicy, caller: JsonRpc.Caller): JsonRpc.Place | undefined {
+    const { call } = caller
+    if (this.closed || (call?.recorder !== undefined && this.isBrought(key))) return undefined
+    const held = this.held(call, key, load, policy)
+    if (held !== undefined) {
+      caller.end(held)
+      return JsonRpc.nowhere
+    }
+    const leave = this.wait(call, key, load, policy, (exit) => caller.end(exit))
+    return leave === undefined ? JsonRpc.nowhere : { leave }
   }
 
   /**
    * Opens a load that a batch is to bring. `undefined` where there is more to do than that: somebody loads the key, or there
    * is an old value or a second level.
    */
-  begin(fiber: Fiber.Fiber<unknown, unknown>, key: string, load: Load, policy: AnyPolicy): Flight | undefined {
+  begin(call: Call.Call | undefined, key: string, load: Load, policy: AnyPolicy): Flight | undefined {
     const { entries, second } = this.commits
     if (this.closed || second !== undefined || this.current.has(key)) return undefined
     if (entries.find(key, this.now()) !== undefined) return undefined
     const flight = this.open(key, load, readPolicy(policy), false)
     flight.hold(Infinity, false)
-    this.commits.miss(fiber.getRef(Call.Current), true)
+    this.commits.miss(call, true)
     return flight
   }
 
@@ -104,8 +113,8 @@ export class Flights {
   }
 
   /** The batch asks for it at one more place. */
-  again(fiber: Fiber.Fiber<unknown, unknown>): void {
-    this.commits.miss(fiber.getRef(Call.Current), false)
+  again(call: Call.Call | undefined): void {
+    this.commits.miss(call, false)
   }
 
   /** A batch has brought the answer. Gives it as its callers get it. */
@@ -190,7 +199,7 @@ export class Flights {
     load: Load,
     policy: AnyPolicy,
     resume: (exit: AnyExit) => void
-  ): Effect.Effect<void> | undefined {
+  ): (() => Effect.Effect<void>) | undefined {
     const now = this.now()
     const deadline = call?.deadline ?? Infinity
     const spare = this.commits.entries.find(key, now)
@@ -211,7 +220,7 @@ export class Flights {
     if (shared === undefined) this.launch(flight)
     if (flight.settled) return undefined
     this.watch(flight, member, now)
-    return Effect.suspend(() => this.leave(flight, member))
+    return () => this.leave(flight, member)
   }
 
   private open(key: string, load: Load, terms: Terms, refresh: boolean): Flight {

@@ -81,8 +81,8 @@ class Member<E> implements JsonRpc.Place {
   left = false
   private resume: ((next: Effect.Effect<unknown, E>) => void) | undefined
   private caller: JsonRpc.Caller | undefined
-  /** Runs what a caller without a fiber needs one for. */
-  private fiber: Fiber.Fiber<unknown, E> | undefined = undefined
+  /** Where a caller without a fiber is waited for by itself. */
+  private place: JsonRpc.Place | undefined = undefined
 
   constructor(
     request: JsonRpc.Request,
@@ -101,16 +101,23 @@ class Member<E> implements JsonRpc.Place {
     if (resume !== undefined) return resume(next)
     if (Exit.isExit(next)) return caller!.end(next)
     const fiber = Effect.runForkWith(context)(next)
-    this.fiber = fiber
+    this.place = { leave: () => Fiber.interrupt(fiber) }
     fiber.addObserver((exit) => caller!.end(exit))
+  }
+
+  /** Nobody else has come along. */
+  goAlone(below: JsonRpc.Service<E>, context: Context.Context<never>): void {
+    const { caller, request } = this
+    this.place = caller && below.submit?.(request, caller)
+    if (this.place === undefined) this.give(below.request(request), context)
   }
 
   /** The last one ends the group, and waits until nothing of it runs. */
   leave(): Effect.Effect<void> {
-    const { fiber, group } = this
+    const { group, place } = this
     this.left = true
-    this.group = this.caller = this.resume = undefined
-    if (fiber !== undefined) return Fiber.interrupt(fiber)
+    this.group = this.caller = this.resume = this.place = undefined
+    if (place !== undefined) return place.leave()
     return group === undefined || --group.present > 0 || group.fiber === undefined
       ? Effect.void
       : Fiber.interrupt(group.fiber)
@@ -203,7 +210,7 @@ class Gatherer<E> {
     const { size } = this.settings
     const members = this.line.filter(({ left }) => !left)
     this.line = []
-    if (members.length === 1) return members[0]!.give(this.below.request(members[0]!.request), this.context)
+    if (members.length === 1) return members[0]!.goAlone(this.below, this.context)
     for (let i = 0; i < members.length; i += size) this.send(members.slice(i, i + size))
   }
 
@@ -264,9 +271,6 @@ class Gatherer<E> {
 /** An answer, or the layers have ended, or no time is left. */
 const isSettled = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Success<unknown, E> =>
   exit._tag === "Success" ||
+  JsonRpc.isAnswer(exit) ||
   Cause.hasInterruptsOnly(exit.cause) ||
-  exit.cause.reasons.some(
-    (reason) =>
-      reason._tag === "Fail" &&
-      (reason.error instanceof JsonRpc.Rejected || reason.error instanceof Call.DeadlineExceeded)
-  )
+  exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof Call.DeadlineExceeded)

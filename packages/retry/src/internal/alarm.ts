@@ -13,17 +13,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import { Agenda, type Entry } from "./agenda.ts"
 
-/** A call that was asked for. Not a literal: V8 soon puts those that live this long among the old objects. */
-export class Ring implements Entry {
-  readonly at: number
-  readonly ring: () => void
+/** Who may ask to be called, once at a time: what waits is the alarm's own entry, so that an alarm costs no object. */
+export abstract class Ring implements Entry {
+  at = Infinity
   place = -1
   order = 0
 
-  constructor(at: number, ring: () => void) {
-    this.at = at
-    this.ring = ring
-  }
+  /** Called when the time has come. */
+  abstract ring(): void
 }
 
 // Clocks count in whole nanoseconds and sleeps in fractions of milliseconds: a microsecond apart is the same time.
@@ -52,16 +49,18 @@ export class Alarm {
     return Call.now(this.clock)
   }
 
-  /** Calls `ring` at `at`, unless it is called off before. */
-  set(at: number, ring: () => void): Ring {
-    const entry = new Ring(at, ring)
-    this.agenda.add(entry)
+  /** Calls `who` at `at`, in place of when it was to be called before. */
+  set(who: Ring, at: number): void {
+    this.agenda.remove(who)
+    who.at = at
+    this.agenda.add(who)
     if (at < this.wakes) this.settleSoon()
-    return entry
   }
 
-  cancel(entry: Ring): void {
-    this.agenda.remove(entry)
+  /** Calls it no more. */
+  cancel(who: Ring): void {
+    if (who.place < 0) return
+    this.agenda.remove(who)
     if (this.agenda.size === 0) this.settleSoon()
   }
 

@@ -1,141 +1,113 @@
 // A caller waits while others work for it, each on a fiber of its own. Whoever decides ends the contest: the alarm is
 // called off, the losers are interrupted, and the caller goes on at once, without waiting for the losers' finalizers.
 //
-// A caller who is interrupted itself does wait for them, as it would have had it done the work itself: when its
-// fiber has ended, nothing of it runs any more.
+// A caller who leaves does wait for them, as it would have had it done the work itself: when it has ended, nothing of it runs
+// any more.
 //
 // What is over lets go of all it held. While many calls are under way V8 comes to put such objects straight among the
 // old ones, where each would keep the garbage of a whole call alive, and collecting it costs more than the call.
+import type { JsonRpc } from "@hawser/core"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Alarm, Ring } from "./alarm.ts"
+import { type Alarm, Ring } from "./alarm.ts"
+import { type AsyncContext, capture } from "./asyncContext.ts"
+import type { Work } from "./work.ts"
 
-export class Contest<A, E> {
+export abstract class Contest<A, E, R> extends Ring implements Work, JsonRpc.Place {
   /** The contest is decided, or its caller gone. */
-  over = false
-  private readonly caller: number
+  protected over = false
   private readonly alarm: Alarm
-  private closing: (() => void) | undefined = undefined
+  private caller: JsonRpc.Caller | undefined = undefined
   // Nearly always there is but one.
-  private runner: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  private others: Array<Fiber.Fiber<unknown, unknown>> | undefined = undefined
-  private ring: Ring | undefined = undefined
-  private result: Exit.Exit<A, E> | undefined = undefined
-  private resume: ((next: Effect.Effect<A, E>) => void) | undefined = undefined
+  private runner: Fiber.Fiber<A, E> | undefined = undefined
+  private others: Array<Fiber.Fiber<A, E>> | undefined = undefined
+  private asyncContext: AsyncContext | undefined = undefined
 
-  constructor(caller: Fiber.Fiber<unknown, unknown>, alarm: Alarm) {
-    this.caller = caller.id
+  constructor(alarm: Alarm) {
+    super()
     this.alarm = alarm
   }
 
-  /**
-   * Starts an effect. One that ends without waiting gives its exit here; of any other `ended` is told, unless the
-   * contest is over by then.
-   */
-  start<A2, E2, R>(
-    effect: Effect.Effect<A2, E2, R>,
+  /** Starts the first, and sets the alarm. */
+  protected abstract open(): void
+
+  /** One that came to wait has ended. Not told of once the contest is over. */
+  protected abstract ended(exit: Exit.Exit<A, E>, isFirst: boolean): void
+
+  /** The alarm rings, in the asynchronous context of whoever began. */
+  protected abstract rings(): void
+
+  /** The contest ends, and the losers are about to be interrupted. */
+  protected abstract closes(): void
+
+  begin(caller: JsonRpc.Caller): this {
+    this.caller = caller
+    this.open()
+    return this
+  }
+
+  /** Starts an effect. One that ends without waiting gives its exit here; of any other {@link ended} is told. */
+  protected start(
+    effect: Effect.Effect<A, E, R>,
     context: Context.Context<never>,
-    ended: (exit: Exit.Exit<A2, E2>) => void
-  ): Exit.Exit<A2, E2> | undefined {
+    isFirst: boolean
+  ): Exit.Exit<A, E> | undefined {
     const runner = Effect.runForkWith(context as Context.Context<R>)(effect)
     const exit = runner.pollUnsafe()
     if (exit !== undefined) return exit
     // It may have ended the contest before it came to wait.
-    if (this.over) runner.interruptUnsafe(this.caller)
-    else {
-      if (this.runner === undefined) this.runner = runner
-      else (this.others ??= []).push(runner)
-      let told: typeof ended | undefined = ended
-      runner.addObserver((exit) => {
-        const tell = told!
-        told = undefined
-        if (!this.over) tell(exit)
-      })
+    if (this.over) {
+      runner.interruptUnsafe()
+      return undefined
     }
+    if (this.runner === undefined) this.runner = runner
+    else (this.others ??= []).push(runner)
+    runner.addObserver((exit) => {
+      if (!this.over) this.ended(exit, isFirst)
+    })
     return undefined
   }
 
-  /** Calls `f` when the contest ends, before the losers are interrupted, in place of what was to be called before. */
-  onEnd(f: (() => void) | undefined): void {
-    this.closing = f
-  }
-
-  /** Calls `f` at `at`, in place of what was to be called before. */
-  callAt(at: number, f: () => void): void {
+  /** Rings at `at`, in place of when it was to ring before. */
+  protected ringAt(at: number): void {
     if (this.over) return
-    if (this.ring !== undefined) this.alarm.cancel(this.ring)
-    this.ring = this.alarm.set(at, f)
+    // The alarm rings in the context of whichever call it happens to wake for.
+    this.asyncContext ??= capture()
+    this.alarm.set(this, at)
   }
 
-  /**
-   * Calls `f` on the fiber of the caller. Whoever is called by the alarm, and starts something there, would start it in
-   * the asynchronous context (`AsyncLocalStorage`) of another call.
-   */
-  onCaller(f: () => void): void {
-    const { resume } = this
-    // Still on its way back from the last time.
-    if (resume === undefined) return f()
-    this.resume = undefined
-    resume(
-      Effect.suspend(() => {
-        f()
-        return this.wait()
-      })
-    )
+  ring(): void {
+    const { asyncContext } = this
+    if (asyncContext === undefined) this.rings()
+    else asyncContext.runInAsyncScope(() => this.rings())
   }
 
-  /** Ends the contest. The caller goes on with what `result` gives once the losers have been interrupted. */
-  decide(result: () => Exit.Exit<A, E>): void {
+  /** Ends the contest. The caller goes on once the losers have been interrupted. */
+  protected decide(exit: Exit.Exit<A, E>): void {
+    const { caller } = this
     if (this.over) return
     this.close()
-    const { resume } = this
-    if (resume === undefined) this.result = result()
-    else {
-      this.resume = undefined
-      resume(result())
-    }
-  }
-
-  /** Suspends the caller until the contest is decided. */
-  wait(begin?: () => void): Effect.Effect<A, E> {
-    return Effect.callback((resume) => {
-      this.resume = resume
-      begin?.()
-      if (this.result !== undefined) resume(this.result)
-    })
+    caller!.end(exit)
   }
 
   /** Ends the contest for a caller who is no longer there to wait for it. */
-  abandon(): Effect.Effect<void> | undefined {
-    if (this.over) return undefined
+  leave(): Effect.Effect<void> {
+    if (this.over) return Effect.void
     const all = this.runner === undefined ? [] : [this.runner, ...(this.others ?? [])]
     this.close()
     const left = all.filter((runner) => runner.pollUnsafe() === undefined)
-    return left.length === 0 ? undefined : Effect.asVoid(Fiber.awaitAll(left))
+    return left.length === 0 ? Effect.void : Effect.asVoid(Fiber.awaitAll(left))
   }
 
   private close(): void {
-    const { alarm, caller, closing, others, ring, runner } = this
+    const { others, runner } = this
     this.over = true
-    this.closing = this.others = this.ring = this.runner = undefined
-    closing?.()
-    if (ring !== undefined) alarm.cancel(ring)
-    runner?.interruptUnsafe(caller)
-    if (others !== undefined) for (const other of others) other.interruptUnsafe(caller)
+    this.caller = this.runner = this.others = this.asyncContext = undefined
+    this.closes()
+    this.alarm.cancel(this)
+    runner?.interruptUnsafe()
+    if (others !== undefined) for (const other of others) other.interruptUnsafe()
   }
-}
-
-/** Suspends the caller until the contest that `begin` sets going is decided. */
-export const contest = <A, E, R>(
-  caller: Fiber.Fiber<unknown, unknown>,
-  alarm: Alarm,
-  begin: (contest: Contest<A, E>) => void
-): Effect.Effect<A, E, R> => {
-  const self = new Contest<A, E>(caller, alarm)
-  return Effect.onExitPrimitive(
-    self.wait(() => begin(self)),
-    () => self.abandon()
-  )
 }

@@ -4,7 +4,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Attempts from "./attempts.ts"
-import type { Contest } from "./contest.ts"
+import type { Alarm } from "./alarm.ts"
+import { Contest } from "./contest.ts"
 import type { Pace } from "./pace.ts"
 import { failureOf } from "./rounds.ts"
 
@@ -29,18 +30,18 @@ export interface Rules {
 /** Milliseconds by which an alarm is late only in a process that has more to do than it can. */
 const lateness = 10
 
-export class Race<A, E, R> {
+export class Race<A, E, R> extends Contest<A, E, R> {
   private readonly rules: Rules
   private readonly attempt: Effect.Effect<A, E, R>
   private readonly call: Call.Call
   private readonly context: Context.Context<never>
-  private readonly contest: Contest<A, E>
   private readonly mark: Attempts.Mark
   private readonly started: number
   private readonly delay: number
   /** Started so far; as many as there may be once no further one is wanted. */
   private hedges = 0
   private running = 0
+  private isFirstRunning = false
   /** The first request has failed. */
   private failed: Exit.Failure<A, E> | undefined = undefined
 
@@ -49,30 +50,44 @@ export class Race<A, E, R> {
     attempt: () => Effect.Effect<A, E, R>,
     call: Call.Call,
     context: Context.Context<never>,
-    contest: Contest<A, E>
+    alarm: Alarm
   ) {
+    super(alarm)
     this.rules = rules
     // Whatever it throws is a defect of the request, not of whoever starts it.
     this.attempt = Effect.suspend(attempt)
     this.call = call
     this.context = context
-    this.contest = contest
     this.mark = Attempts.open(call, false)
     this.started = rules.now()
     this.delay = rules.pace.delay(this.started)
     if (this.delay === Infinity) this.hedges = rules.hedges
   }
 
-  begin(): void {
-    const { contest } = this
+  protected open(): void {
     this.running = 1
-    const exit = contest.start(this.attempt, this.context, (exit) => {
-      contest.onEnd(undefined)
-      this.firstEnded(exit, this.rules.now())
-    })
+    const exit = this.start(this.attempt, this.context, true)
     if (exit !== undefined) return this.firstEnded(exit, this.started)
-    contest.onEnd(() => this.record(false, this.rules.now()))
-    if (this.delay !== Infinity) this.hedgeAt(this.started + this.delay)
+    this.isFirstRunning = true
+    if (this.delay !== Infinity) this.ringAt(this.started + this.delay)
+  }
+
+  protected closes(): void {
+    if (this.isFirstRunning) this.record(false, this.rules.now())
+  }
+
+  protected ended(exit: Exit.Exit<A, E>, isFirst: boolean): void {
+    if (!isFirst) return this.hedgeEnded(exit)
+    this.isFirstRunning = false
+    this.firstEnded(exit, this.rules.now())
+  }
+
+  protected rings(): void {
+    const now = this.rules.now()
+    // Where the alarm itself is late, this process is slow, and so, it seems, is every upstream. To ask twice then would
+    // make it slower.
+    if (now - this.at > lateness) this.ringAt(now + this.delay)
+    else this.hedge()
   }
 
   private record(succeeded: boolean, now: number): void {
@@ -82,11 +97,11 @@ export class Race<A, E, R> {
   private firstEnded(exit: Exit.Exit<A, E>, now: number): void {
     this.running--
     this.record(exit._tag === "Success", now)
-    if (exit._tag === "Success") return this.contest.decide(() => exit)
+    if (exit._tag === "Success") return this.decide(exit)
     this.failed = exit
     const next = after(exit)
     // A defect is not asked again, and an interruption is somebody's wish.
-    if (next === "decided" || failureOf(exit.cause) === undefined) return this.contest.decide(() => exit)
+    if (next === "decided" || failureOf(exit.cause) === undefined) return this.decide(exit)
     if (next === "another") this.hedge()
     else this.hedges = this.rules.hedges
     this.giveUpIfAllFailed()
@@ -97,7 +112,7 @@ export class Race<A, E, R> {
     const next = exit._tag === "Success" ? "decided" : after(exit)
     if (next === "decided") {
       if (exit._tag === "Success") this.rules.listener.won(this.rules.now() - this.started)
-      return this.contest.decide(() => exit)
+      return this.decide(exit)
     }
     if (exit._tag === "Failure" && this.knowsMore(exit)) this.failed = exit
     if (next === "another") this.hedge()
@@ -113,23 +128,13 @@ export class Race<A, E, R> {
 
   private giveUpIfAllFailed(): void {
     const { failed } = this
-    if (this.running === 0 && failed !== undefined) this.contest.decide(() => failed)
-  }
-
-  private hedgeAt(at: number): void {
-    this.contest.callAt(at, () => {
-      const now = this.rules.now()
-      // Where the alarm itself is late, this process is slow, and so, it seems, is every upstream. To ask twice then would
-      // make it slower.
-      if (now - at > lateness) this.hedgeAt(now + this.delay)
-      else this.contest.onCaller(() => this.hedge())
-    })
+    if (this.running === 0 && failed !== undefined) this.decide(failed)
   }
 
   /** Starts another request, if there may be one. */
   private hedge(): void {
-    const { call, contest, rules } = this
-    if (this.hedges >= rules.hedges || contest.over) return
+    const { call, rules } = this
+    if (this.hedges >= rules.hedges || this.over) return
     if (this.hedges === 0) Attempts.close(call, this.mark)
     const now = rules.now()
     const denial = this.denial(now)
@@ -143,14 +148,14 @@ export class Race<A, E, R> {
     Attempts.reopen(call)
     rules.listener.hedging(call, now - this.started)
     const context = Context.add(this.context, Call.Insist, "hedge")
-    const exit = contest.start(this.attempt, context, (exit) => this.hedgeEnded(exit))
+    const exit = this.start(this.attempt, context, false)
     if (call.prepaid) {
       // Either nothing below counts what it sends, or nobody below has taken the request.
       call.prepaid = false
       if (exit !== undefined && (call.pooled || isRefusal(exit))) Call.refund(call)
     }
     if (exit === undefined) {
-      if (this.hedges < rules.hedges) this.hedgeAt(now + this.delay)
+      if (this.hedges < rules.hedges) this.ringAt(now + this.delay)
       return
     }
     if (exit._tag === "Failure" && call.sent === sent) {

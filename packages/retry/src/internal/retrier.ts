@@ -1,5 +1,5 @@
 // The retry itself: counts rounds, steps the schedule, asks the budget.
-import { Call, type Events } from "@hawser/core"
+import { Call, type Events, type JsonRpc } from "@hawser/core"
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,9 @@ import * as Schedule from "effect/Schedule"
 import * as Budget from "../Budget.ts"
 import type { Event, Inspection } from "../Retry.ts"
 import * as Attempts from "./attempts.ts"
-import { type Denial, deservesAnother, failureOf, plan, type Rule } from "./rounds.ts"
+import { First, type Job } from "./first.ts"
+import { type Denial, deservesAnother, failureOf, plan } from "./rounds.ts"
+import { Asking } from "./work.ts"
 
 export interface Settings {
   readonly schedule: Schedule.Schedule<unknown, any>
@@ -19,14 +21,6 @@ export interface Settings {
   readonly while: ((error: never) => boolean) | undefined
   readonly budget: unknown
   readonly maxRetryAfter: number
-}
-
-/** One call, as this layer sees it: how to make it, and what it may be repeated for. */
-interface Job<A, E, R> extends Rule {
-  readonly attempt: () => Effect.Effect<A, E, R>
-  readonly call: Call.Call
-  /** Rounds at most. */
-  readonly rounds: number
 }
 
 /** The schedule's word after a failure: a delay in milliseconds, or `undefined` when it has ended. */
@@ -57,17 +51,31 @@ export class Retrier {
 
   run<A, E, R>(attempt: () => Effect.Effect<A, E, R>, repeatable: boolean): Effect.Effect<A, E, R> {
     return Call.use((call) => {
-      const { attempts, while: word } = this.settings
-      const { pooled } = call
-      const mark = Attempts.open(call, pooled)
-      const left = Call.limit(call, attempts) + (mark === Attempts.paid ? 1 : 0)
-      Attempts.enroll(call, this.budget, this.clock)
-      return Effect.catchCause(attempt(), (cause) => {
-        Attempts.close(call, mark)
-        const rounds = Math.min(attempts ?? left, left)
-        return this.failed({ attempt, call, rounds, repeatable, pooled, while: word }, 1, cause, undefined)
-      })
+      const job = this.open(attempt, repeatable, call)
+      return Effect.catchCause(attempt(), (cause) => this.again(job, cause))
     })
+  }
+
+  /** For a caller without a fiber: one is needed only for what follows a failure. */
+  submit<E>(below: JsonRpc.Service<E>, request: JsonRpc.Request, caller: JsonRpc.Caller): JsonRpc.Place {
+    const call = caller.call ?? new Call.Call()
+    const job = this.open(() => below.request(request), request.nature === "read", call)
+    return new First(job, this).begin(new Asking(below, request), caller)
+  }
+
+  private open<A, E, R>(attempt: () => Effect.Effect<A, E, R>, repeatable: boolean, call: Call.Call): Job<A, E, R> {
+    const { attempts, while: word } = this.settings
+    const { pooled } = call
+    const mark = Attempts.open(call, pooled)
+    const left = Call.limit(call, attempts) + (mark === Attempts.paid ? 1 : 0)
+    Attempts.enroll(call, this.budget, this.clock)
+    return { attempt, call, mark, rounds: Math.min(attempts ?? left, left), repeatable, pooled, while: word }
+  }
+
+  /** What follows the failure of the first round. */
+  again<A, E, R>(job: Job<A, E, R>, cause: Cause.Cause<E>): Effect.Effect<A, E, R> {
+    Attempts.close(job.call, job.mark)
+    return this.failed(job, 1, cause, undefined)
   }
 
   // From here on a failure has happened, and cost matters less.

@@ -248,9 +248,7 @@ export class Batcher<E> {
   }
 }
 
-const isUnanswered = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Failure<unknown, E> =>
-  exit._tag === "Failure" &&
-  !exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error instanceof JsonRpc.Rejected)
+const isUnanswered = <E>(exit: Exit.Exit<unknown, E>): exit is Exit.Failure<unknown, E> => !JsonRpc.isAnswer(exit)
 
 const closed: Fault = {
   reason: "closed",

@@ -1,5 +1,5 @@
 // Above the pool: what a caller is told of the head never goes back, and what nobody has is null.
-import { Call, type JsonRpc, Outcome } from "@hawser/core"
+import { Call, JsonRpc, Outcome } from "@hawser/core"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,30 +9,54 @@ import { NotFound } from "./errors.ts"
 import { hex } from "./looker.ts"
 import type { Shared } from "./shared.ts"
 
-export const clientRequest = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
-  const told = (result: unknown): unknown => {
+type Change<E> = (exit: Exit.Exit<unknown, E>) => Exit.Exit<unknown, E>
+
+/** What a client does with the requests below it. */
+export const telling = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
+  const told: Change<E> = (exit) => {
+    if (exit._tag === "Failure") return exit
     const { floor } = shared.state
-    const number = numberOf(result)
-    return floor !== undefined && number !== undefined && number < floor ? hex(floor) : result
+    const number = numberOf(exit.value)
+    return floor !== undefined && number !== undefined && number < floor ? Exit.succeed(hex(floor)) : exit
   }
-  const orNull = (cause: Cause.Cause<E>): Effect.Effect<unknown, E> =>
-    isNull(cause, shared.settings.lag === "serve") ? Effect.succeed(null) : Effect.failCause(cause)
-  return (request: JsonRpc.Request): Effect.Effect<unknown, E> => {
-    const { batch } = request
-    if (batch !== undefined) {
-      return Effect.map(below.request(request), (answers) =>
-        (answers as JsonRpc.Answers).map((exit, i) =>
-          batch[i]!.method === "eth_blockNumber" && exit._tag === "Success" ? Exit.succeed(told(exit.value)) : exit
+  const orNull: Change<E> = (exit) =>
+    exit._tag === "Failure" && isNull(exit.cause, shared.settings.lag === "serve") ? Exit.succeed(null) : exit
+  /** What its caller is told in place of how a request ended, if it may be something else. */
+  const changeOf = ({ method }: JsonRpc.Request): Change<E> | undefined => {
+    if (method === "eth_blockNumber") return told
+    return shared.state.alone || !mayBeNull(method) ? undefined : orNull
+  }
+  return {
+    request: (request: JsonRpc.Request): Effect.Effect<unknown, E> => {
+      const { batch } = request
+      if (batch !== undefined) {
+        return Effect.map(below.request(request), (answers) =>
+          (answers as JsonRpc.Answers).map((exit, i) =>
+            batch[i]!.method === "eth_blockNumber" ? told(exit as Exit.Exit<unknown, E>) : exit
+          )
         )
-      )
-    }
-    if (request.method === "eth_blockNumber") return Effect.map(below.request(request), told)
-    if (shared.state.alone || !mayBeNull(request)) return below.request(request)
-    return Effect.catchCause(below.request(request), orNull)
+      }
+      const change = changeOf(request)
+      if (change === undefined) return below.request(request)
+      return Effect.matchCauseEffect(below.request(request), {
+        onSuccess: (value) => change(Exit.succeed(value)),
+        onFailure: (cause) => change(Exit.failCause(cause))
+      })
+    },
+    submit:
+      below.submit &&
+      ((request: JsonRpc.Request, caller: JsonRpc.Caller): JsonRpc.Place | undefined => {
+        if (request.batch !== undefined) return undefined
+        const change = changeOf(request)
+        return below.submit!(
+          request,
+          change === undefined ? caller : new JsonRpc.Interpreted(caller, change as Change<unknown>)
+        )
+      })
   }
 }
 
-const mayBeNull = ({ method }: JsonRpc.Request): boolean => {
+const mayBeNull = (method: string): boolean => {
   const basis = methods.get(method)?.basis
   return basis === "mined" || basis === "blocks"
 }

@@ -52,6 +52,9 @@ export class Splitter<E> implements JsonRpc.Stage<Failing<E>> {
     return query === undefined ? this.service.request(request) : Effect.suspend(() => this.answer(request, query))
   }
 
+  readonly submit: JsonRpc.Submit = (request, caller) =>
+    read(request) === undefined ? this.service.submit?.(request, caller) : undefined
+
   /** The block that an end stands for at present; `undefined` if nobody says. */
   readonly resolve = (end: End): Effect.Effect<number | undefined, E> => {
     if (typeof end === "number") return Effect.succeed(end)
