@@ -13,7 +13,8 @@ const budgets: ReadonlyArray<{
   { of: "hawser-viem", against: "viem-http", atMost: 0.3, what: "under viem" },
   { of: "hawser-viem-batch", against: "viem-http-batch", atMost: 0.6, what: "under viem, batched" },
   { of: "hawser-ethers", against: "ethers-single", atMost: 0.6, what: "under ethers" },
-  { of: "hawser-ethers-batch", against: "ethers-batch", atMost: 0.6, what: "under ethers, batched" }
+  { of: "hawser-ethers-batch", against: "ethers-batch", atMost: 0.6, what: "under ethers, batched" },
+  { of: "hawser", against: "undici", atMost: 1.8, what: "alone" }
 ]
 
 /** CPU seconds per 100,000 calls. */

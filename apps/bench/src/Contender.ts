@@ -16,7 +16,7 @@ export interface Client {
 export interface Contender {
   readonly title: string
   /** What it is asked through: it is compared with others of the same. */
-  readonly under: "viem" | "ethers"
+  readonly under: "viem" | "ethers" | "nothing"
   readonly batched: boolean
   /** How it was set up, as code. */
   readonly configuration: string
@@ -45,7 +45,9 @@ const files = {
   "hawser-ethers-batch": () => import("./contenders/hawserEthers.ts").then(({ batched }) => batched),
   "ethers-single": () => import("./contenders/ethers.ts").then(({ single }) => single),
   "ethers-batch": () => import("./contenders/ethers.ts").then(({ batched }) => batched),
-  "ethers-fallback": () => import("./contenders/ethersFallback.ts").then(({ fallback }) => fallback)
+  "ethers-fallback": () => import("./contenders/ethersFallback.ts").then(({ fallback }) => fallback),
+  hawser: () => import("./contenders/hawser.ts").then(({ hawser }) => hawser),
+  undici: () => import("./contenders/undici.ts").then(({ undici }) => undici)
 } satisfies Readonly<Record<string, () => Promise<Contender>>>
 
 export type Id = keyof typeof files

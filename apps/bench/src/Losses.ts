@@ -103,7 +103,8 @@ const sentences = <A extends { readonly contender: string }>(
 ): ReadonlyArray<string> => {
   const isOurs = ({ id }: { readonly id: string }) => id.startsWith("hawser")
   const pairs = contenders
-    .filter((one) => !isOurs(one))
+    // What does nothing about faults is no peer.
+    .filter((one) => !isOurs(one) && one.under !== "nothing")
     .flatMap((peer) =>
       contenders
         .filter((one) => isOurs(one) && one.under === peer.under && comparable(peer, one))
