@@ -90,7 +90,7 @@ export class Call {
   failures: Map<string, unknown> | undefined = undefined
   /** The call that does the work of this one, for others as well. */
   worker: Call | undefined = undefined
-  /** It goes on with what another call began: a load that it begins has no more attempts than are left, either. */
+  /** It goes on with what another call began, with the attempts that are left of it; so does a load that it begins. */
   resumed = false
   /** One attempt is paid for and not yet used: a layer above started it. */
   prepaid = false

@@ -40,6 +40,24 @@ describe("request", () => {
     })
   )
 
+  for (const batch of [false, true]) {
+    it.live(`resolves where each call may send one request, and the chain is to be checked; batch: ${batch}`, () =>
+      Effect.gen(function* () {
+        const { nodes, provider } = yield* over([Scenario.healthy], { chainId: 1, retry: { attempts: 1 }, batch })
+        const ask = () => provider.request(blockNumber)
+        assert.deepStrictEqual(yield* Effect.promise(() => Promise.all([ask(), ask()])), ["0x3e8", "0x3e8"])
+        assert.strictEqual(nodes[0]!.count("eth_chainId"), 1)
+        const raw = { method: "eth_sendRawTransaction", params: ["0x00"] }
+        const { nodes: fresh, provider: other } = yield* over([Scenario.healthy], {
+          chainId: 1,
+          retry: { attempts: 1 }
+        })
+        yield* Effect.promise(() => other.request(raw).catch(() => undefined))
+        assert.strictEqual(fresh[0]!.count("eth_sendRawTransaction"), 1)
+      })
+    )
+  }
+
   it.live("rejects with the chain's own answer, with code and data", () =>
     Effect.gen(function* () {
       const { nodes, provider } = yield* over([Scenario.error(3, "execution reverted", { data: "0x1234" })])

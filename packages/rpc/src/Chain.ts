@@ -189,12 +189,13 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
       Call.use((call) => {
         if (this.waiting !== undefined) return this.follow
         // The check is one of the call's requests: one that has none left cannot ask for the others.
-        if (!Call.spend(call)) return Effect.fail(this.unverified("no attempt is left"))
+        const paid = Call.spend(call)
+        if (!paid && !isSingle(call)) return Effect.fail(this.unverified("no attempt is left"))
         this.waiting = waiting = new Set()
         return Effect.tapError(this.ask, (error) =>
           // It was not sent.
           Effect.sync(() => {
-            if (Outcome.of(error).refused) Call.refund(call)
+            if (paid && Outcome.of(error).refused) Call.refund(call)
           })
         )
       }),
@@ -254,5 +255,8 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
     )
   }
 }
+
+/** Where a call may send one request alone, no upstream that is new could ever answer: it has the check beside it. */
+const isSingle = ({ resumed, sent }: Call.Call): boolean => sent === 1 && !resumed
 
 const probing = (): boolean => Fiber.getCurrent()?.getRef(Call.Insist) === "probe"

@@ -37,6 +37,15 @@ class Upstream {
 const fault = (reached: boolean) =>
   new RpcError.TransportError({ upstream: "a", reason: reached ? "closed" : "connect", message: "x", reached })
 
+const refusal = new JsonRpc.Rejected({
+  upstream: "a",
+  code: 0,
+  message: "refused",
+  data: undefined,
+  kind: "invalid",
+  [Outcome.TypeId]: Outcome.refusal()
+})
+
 describe("a right upstream", () => {
   it.effect("is asked for its chain once, after the first answer", () =>
     Effect.gen(function* () {
@@ -87,16 +96,7 @@ describe("a right upstream", () => {
     Effect.gen(function* () {
       const upstream = new Upstream()
       const service = yield* upstream.checked(1)
-      upstream.id = Effect.fail(
-        new JsonRpc.Rejected({
-          upstream: "a",
-          code: 0,
-          message: "refused",
-          data: undefined,
-          kind: "invalid",
-          [Outcome.TypeId]: Outcome.refusal()
-        })
-      )
+      upstream.id = Effect.fail(refusal)
       const call = Object.assign(new Call.Call(), { attempts: 6 })
       yield* Effect.flip(Effect.provideService(service.request(write), Call.Current, call))
       assert.deepStrictEqual([call.attempts, call.sent], [6, 0])
@@ -116,6 +116,36 @@ describe("a right upstream", () => {
       assert.deepStrictEqual(upstream.asked, [])
       yield* service.request(write)
       assert.deepStrictEqual(upstream.asked, ["eth_chainId", "eth_sendRawTransaction"])
+    })
+  )
+
+  it.effect("a call that may send one request alone has the check beside it, and no second one", () =>
+    Effect.gen(function* () {
+      for (const request of [read, write]) {
+        const upstream = new Upstream()
+        const service = yield* upstream.checked(1)
+        // As the pool has spent it.
+        const single = () => Object.assign(new Call.Call(), { attempts: 0, sent: 1 })
+        const call = single()
+        yield* Effect.provideService(service.request(request), Call.Current, call)
+        assert.sameMembers(upstream.asked, ["eth_chainId", request.method])
+        assert.deepStrictEqual([call.attempts, call.sent], [0, 1])
+        const other = yield* new Upstream().checked(1)
+        const resumed = Object.assign(single(), { resumed: true })
+        const error = yield* Effect.flip(Effect.provideService(other.request(request), Call.Current, resumed))
+        assert.instanceOf(error, Chain.Unverified)
+      }
+    })
+  )
+
+  it.effect("that was not sent is not taken back from a call that did not pay for it", () =>
+    Effect.gen(function* () {
+      const upstream = new Upstream()
+      upstream.id = Effect.fail(refusal)
+      const service = yield* upstream.checked(1)
+      const call = Object.assign(new Call.Call(), { attempts: 0, sent: 1 })
+      yield* Effect.flip(Effect.provideService(service.request(write), Call.Current, call))
+      assert.deepStrictEqual([call.attempts, call.sent], [0, 1])
     })
   )
 

@@ -212,7 +212,10 @@ export class Flights {
     }
     const shared = this.current.get(key)
     const flight = shared ?? this.open(key, load, readPolicy(policy), false)
-    if (shared === undefined && call?.resumed === true) flight.call.attempts = call.attempts
+    if (shared === undefined && call?.resumed === true) {
+      flight.call.resumed = true
+      flight.call.attempts = call.attempts
+    }
     flight.spare ??= spare
     const member: Member = { call, deadline, resume, timer: undefined, slot: 0 }
     flight.join(member)

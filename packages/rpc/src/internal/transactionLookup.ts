@@ -66,6 +66,7 @@ export class Lookup<E> {
       look.pooled = call.pooled
       look.budget = call.budget
       look.attempts = Math.min(left, attempts)
+      look.resumed = true
       look.tried = this.tried
       return ground.below.request(JsonRpc.makeRequest("eth_getTransactionByHash", [hash])).pipe(
         Effect.catch(() => Effect.undefined),
