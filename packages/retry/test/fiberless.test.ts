@@ -9,7 +9,7 @@ import { built, client, judged, now, read, sleep, watched } from "./support.ts"
 
 type Client<E> = Layer.Layer<JsonRpc.Client<E>>
 
-/** How one request after another ends, and after how many milliseconds. */
+/** How one request after another ends, and after how many milliseconds: -1 without waiting at all. */
 interface Step {
   readonly after: number
   readonly end: "answer" | "anywhere" | "nowhere" | "defect"
@@ -18,7 +18,7 @@ interface Step {
 const arbitrary = fc.record({
   steps: fc.array(
     fc.record({
-      after: fc.nat(40),
+      after: fc.integer({ min: -1, max: 40 }),
       end: fc.constantFrom<Step["end"]>("answer", "anywhere", "anywhere", "nowhere", "defect")
     }),
     { minLength: 1, maxLength: 6 }
@@ -28,6 +28,15 @@ const arbitrary = fc.record({
   deadline: fc.option(fc.integer({ min: 10, max: 120 }), { nil: undefined }),
   leaves: fc.option(fc.nat(80), { nil: undefined })
 })
+
+/** Leaves while it waits for the round that follows one that failed without waiting. */
+const failsAtOnce: Case = {
+  steps: [{ after: -1, end: "anywhere" }],
+  attempts: 2,
+  hedge: undefined,
+  deadline: undefined,
+  leaves: 5
+}
 
 type Case = typeof arbitrary extends fc.Arbitrary<infer A> ? A : never
 
@@ -62,7 +71,7 @@ const play = (given: Case, how: "fiber" | "none") =>
                 ? Effect.die("broken")
                 : Effect.fail(judged({ again: end }))
           const tell = (what: string) => Effect.map(now, (at) => void log.push(`${what} ${n}@${at}`))
-          return Effect.andThen(tell("asked"), Effect.andThen(sleep(after), result)).pipe(
+          return Effect.andThen(tell("asked"), after < 0 ? result : Effect.andThen(sleep(after), result)).pipe(
             Effect.onExit((exit) => tell(Exit.hasInterrupts(exit) ? "interrupted" : "ended")),
             Effect.provideService(Clock.Clock, clock)
           )
@@ -106,7 +115,7 @@ describe("a caller without a fiber", () => {
           ])
           assert.deepStrictEqual(bare, fiber)
         }),
-        { numRuns: 200 }
+        { numRuns: 200, examples: [[failsAtOnce]] }
       )
     )
   )
