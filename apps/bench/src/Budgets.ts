@@ -27,6 +27,6 @@ export const check = (callers: number, timed: ReadonlyMap<Id, ReadonlyArray<Time
     const theirs = timed.get(against)
     if (ours === undefined || theirs === undefined) return []
     const ratios = ours.map((one, n) => cpuPer100k(one) / cpuPer100k(theirs[n]!))
-    const ratio = round(median(ratios), 2)
+    const ratio = round(median(ratios))
     return [{ what, of, against, callers, ratio, atMost, holds: ratio <= atMost }]
   })
