@@ -123,7 +123,7 @@ export interface Caller {
 
 /** A caller's place among those who wait. */
 export interface Place {
-  /** Leaves, once. Done when nothing runs any more for this caller's sake. */
+  /** Leaves, once, at the latest when this is run. Done when nothing runs any more for this caller's sake. */
   readonly leave: () => Effect.Effect<void>
 }
 

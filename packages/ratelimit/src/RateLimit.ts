@@ -216,12 +216,15 @@ export const layer = <EP = any>(
       Effect.map(build(settings, rates, below.name, events), ({ admit, inspect }) => ({
         request: (request) =>
           Effect.suspend(() => {
-            const take = <A, E>(self: Effect.Effect<A, E>) =>
-              admit(self, settings.weight(request), settings.priority(request))
             const asked = below.request(request)
+            const weight = settings.weight(request)
+            const priority = settings.priority(request)
             return request.batch === undefined
-              ? take(asked)
-              : heeding(take, asked as Effect.Effect<JsonRpc.Answers, Effect.Error<typeof asked>>)
+              ? admit(asked, weight, priority)
+              : heeding(
+                  (self) => admit(self, weight, priority),
+                  asked as Effect.Effect<JsonRpc.Answers, Effect.Error<typeof asked>>
+                )
           }),
         inspect
       }))

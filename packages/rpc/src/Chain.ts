@@ -153,15 +153,14 @@ class Check<E> implements JsonRpc.Stage<Failing<E>> {
   }
 
   private watched(request: JsonRpc.Request): Effect.Effect<unknown, E> {
-    return Effect.onExitPrimitive(this.below.request(request), this.ended)
+    return Effect.catchCause(this.below.request(request), this.failed)
   }
 
   // A connection that is refused may be followed by one to another node.
-  private readonly ended = (exit: Exit.Exit<unknown, unknown>): undefined => {
-    if (exit._tag === "Success") return undefined
-    const reason = exit.cause.reasons.find(Cause.isFailReason)
+  private readonly failed = (cause: Cause.Cause<E>): Effect.Effect<never, E> => {
+    const reason = cause.reasons.find(Cause.isFailReason)
     if (reason?.error instanceof TransportError && !reason.error.reached) this.verified = false
-    return undefined
+    return Effect.failCause(cause)
   }
 
   // What waits for the check has not been sent when the check fails: even a write may go elsewhere. And if it was the check of
