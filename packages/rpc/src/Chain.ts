@@ -2,7 +2,8 @@
  * Makes sure that every upstream is of the chain that is meant.
  *
  * An answer from an upstream whose chain is not known yet is held until its `eth_chainId` is: asked once an answer is in
- * hand, and first for a write. An upstream of another chain is left out; its answers reach nobody.
+ * hand, and first for a write. The check is one of the call's requests, unless the call may send only one. An upstream of
+ * another chain is left out; its answers reach nobody.
  */
 import { Call, type Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import * as Cause from "effect/Cause"
