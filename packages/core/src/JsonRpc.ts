@@ -134,7 +134,7 @@ export const nowhere: Place = { leave: () => Effect.void }
 export const passReads = <E>({ submit }: Service<E>): Submit | undefined =>
   submit && ((request, caller) => (request.nature === "read" ? submit(request, caller) : undefined))
 
-/** A caller who is told what `change` makes of the end. */
+/** A caller who is told what `change` makes of the end. If it throws, that is how it ends: whoever tells could not go on. */
 export class Interpreted implements Caller {
   private readonly caller: Caller
   private readonly change: (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
@@ -149,7 +149,13 @@ export class Interpreted implements Caller {
   }
 
   end(exit: Exit.Exit<unknown, unknown>): void {
-    this.caller.end(this.change(exit))
+    let changed: Exit.Exit<unknown, unknown>
+    try {
+      changed = this.change(exit)
+    } catch (defect) {
+      changed = Exit.die(defect)
+    }
+    this.caller.end(changed)
   }
 }
 

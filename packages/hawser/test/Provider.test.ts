@@ -58,6 +58,23 @@ describe("request", () => {
     )
   }
 
+  for (const batch of [false, true]) {
+    it.live(`rejects where a function among the options throws; batch: ${batch}`, () =>
+      Effect.gen(function* () {
+        const policy = () => {
+          throw new Error("no policy")
+        }
+        const { provider } = yield* over([Scenario.healthy], { batch, cache: { policy } })
+        // The first builds the layers, and has a fiber.
+        for (let i = 0; i < 2; i++) {
+          const error = yield* rejected(provider.request(blockNumber))
+          assert.instanceOf(error, Call.Defect)
+          assert.match(error.message, /no policy/)
+        }
+      })
+    )
+  }
+
   it.live("rejects with the chain's own answer, with code and data", () =>
     Effect.gen(function* () {
       const { nodes, provider } = yield* over([Scenario.error(3, "execution reverted", { data: "0x1234" })])

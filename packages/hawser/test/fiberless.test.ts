@@ -129,6 +129,17 @@ describe("the layers of a client", () => {
     })
   )
 
+  it.effect("a change that throws is a defect of the caller's, not of whoever tells", () =>
+    Effect.sync(() => {
+      const told: Array<Exit.Exit<unknown, unknown>> = []
+      const caller = new JsonRpc.Interpreted({ end: (exit) => void told.push(exit) }, () => {
+        throw new Error("broken")
+      })
+      caller.end(Exit.succeed(1))
+      assert.deepStrictEqual(told, [Exit.die(new Error("broken"))])
+    })
+  )
+
   it.effect("tell nobody of an older head", () =>
     Effect.gen(function* () {
       const head = Head.make()

@@ -120,6 +120,20 @@ describe("a caller without a fiber", () => {
     )
   )
 
+  it.effect("is told of a defect where the user's word on a failure throws", () =>
+    Effect.gen(function* () {
+      const failing = client(() => Effect.fail(judged({})))
+      const whim = () => {
+        throw new Error("whim")
+      }
+      const service = yield* built(failing.pipe(Retry.layer({ while: whim })))
+      const told: Array<string> = []
+      service.submit!(read, { end: (exit) => void told.push(said(exit)) })
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(told, ["Error: whim"])
+    })
+  )
+
   it.effect("is asked for in its own asynchronous context each time, whoever set the alarm", () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock

@@ -108,8 +108,16 @@ class Member<E> implements JsonRpc.Place {
   /** Nobody else has come along. */
   goAlone(below: JsonRpc.Service<E>, context: Context.Context<never>): void {
     const { caller, request } = this
-    this.place = caller && below.submit?.(request, caller)
-    if (this.place === undefined) this.give(below.request(request), context)
+    try {
+      this.place = caller && below.submit?.(request, caller)
+    } catch (defect) {
+      return this.give(Exit.die(defect), context)
+    }
+    if (this.place === undefined)
+      this.give(
+        Effect.suspend(() => below.request(request)),
+        context
+      )
   }
 
   /** The last one ends the group, and waits until nothing of it runs. */

@@ -13,7 +13,14 @@ interface Builtins {
   }
 }
 
-const AsyncResource = (globalThis as Builtins).process?.getBuiltinModule?.("node:async_hooks")?.AsyncResource
+const AsyncResource = (() => {
+  try {
+    return (globalThis as Builtins).process?.getBuiltinModule?.("node:async_hooks")?.AsyncResource
+  } catch {
+    // Some edge runtimes have a process that throws at whatever they do not support.
+    return undefined
+  }
+})()
 
 /** The context of now; `undefined` where there is none. */
 export const capture = (): AsyncContext | undefined => AsyncResource && new AsyncResource("hawser/Call")

@@ -48,7 +48,8 @@ export class First<A, E> implements JsonRpc.Caller, JsonRpc.Place {
     if (caller === undefined) return
     this.caller = this.job = this.running = undefined
     if (exit._tag === "Success") return caller.end(exit)
-    const next = repeating.again(job!, exit.cause as Cause.Cause<E>)
+    // On the fiber, since a user's word on the failure may throw.
+    const next = Effect.suspend(() => repeating.again(job!, exit.cause as Cause.Cause<E>))
     this.running = new Forked(next, Context.make(Call.Current, call)).begin(caller)
   }
 
