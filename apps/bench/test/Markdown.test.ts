@@ -41,6 +41,14 @@ describe("Losses", () => {
   })
 })
 
+describe("what does nothing about faults", () => {
+  it("is no peer", () => {
+    const run = load(loadCell("viem-http", 1, { perSecond: 12_000, cpu: 4 }))
+    const contenders = run.contenders.map((one) => ({ ...one, under: "nothing" as const }))
+    assert.deepStrictEqual(Losses.ofLoad({ ...run, contenders }), [])
+  })
+})
+
 describe("Markdown", () => {
   it("the summary has a line for each contender", () => {
     const run = faults(faultCell("viem-http", "dead", { answered: 0, back: 0, requests: 4000 }))
