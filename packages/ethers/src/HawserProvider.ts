@@ -18,6 +18,7 @@ import { answerOf, isCall, toEthersError } from "./internal/errors.ts"
 import { Guards } from "./internal/guards.ts"
 import { open, type Source } from "./internal/source.ts"
 import { subscriberOf } from "./internal/subscribers.ts"
+import { Waits } from "./internal/waits.ts"
 
 export type { Source } from "./internal/source.ts"
 
@@ -49,8 +50,10 @@ export class HawserProvider extends JsonRpcApiProvider {
   readonly #patience: number
   /** Ends what this provider has asked of a shared one. */
   readonly #ending = new AbortController()
-  /** Rejects those who wait for a transaction. */
+  /** Rejects those who wait for a transaction by `waitForTransaction`. */
   readonly #waiting = new Set<(error: Error) => void>()
+  readonly #waits = new Waits()
+  readonly #timers = new Map<number, () => void>()
   readonly #guards = new Guards()
   #nextId = 1
   /** Whether anybody has ever listened to "debug": until then, telling of requests costs nothing. */
@@ -154,6 +157,7 @@ export class HawserProvider extends JsonRpcApiProvider {
 
   override on(event: ProviderEvent, listener: Listener): Promise<this> {
     this.#debugged ||= event === "debug"
+    this.#waits.add(event, listener)
     return super.on(event, this.#guards.of(listener))
   }
 
@@ -163,7 +167,9 @@ export class HawserProvider extends JsonRpcApiProvider {
   }
 
   override off(event: ProviderEvent, listener?: Listener): Promise<this> {
-    return super.off(event, listener === undefined ? undefined : this.#guards.of(listener))
+    if (listener === undefined) return super.off(event)
+    this.#waits.delete(listener)
+    return super.off(event, this.#guards.of(listener))
   }
 
   override async listeners(event?: ProviderEvent): Promise<Array<Listener>> {
@@ -201,17 +207,34 @@ export class HawserProvider extends JsonRpcApiProvider {
     })
   }
 
+  override _setTimeout(run: () => void, timeout?: number): number {
+    const id = super._setTimeout(() => {
+      this.#timers.delete(id)
+      run()
+    }, timeout)
+    this.#timers.set(id, run)
+    return id
+  }
+
+  override _clearTimeout(id: number): void {
+    this.#timers.delete(id)
+    super._clearTimeout(id)
+  }
+
   /**
-   * Rejects what is pending, stops every subscription and closes every socket. A shared provider stays open.
-   *
-   * Not rejected is the `wait()` of a transaction, which is ethers' own and hears of nothing but receipts: it never settles,
-   * as over ethers' own providers. `waitForTransaction` is rejected.
+   * Rejects what is pending, `wait()` of transactions included, stops every subscription and closes every socket. A shared
+   * provider stays open.
    */
   override destroy(): void {
-    super.destroy()
     for (const fail of this.#waiting) fail(destroyed("waitForTransaction"))
+    this.#waits.reject(destroyed("wait"))
+    void this.removeAllListeners()
+    // What is left is a signer's that will look again for what it has sent: it looks at once, and finds this destroyed.
+    const left = [...this.#timers.values()]
+    super.destroy()
     if (this.#shared) this.#ending.abort()
     else void this.#provider.close()
+    for (const look of left) look()
   }
 }
 

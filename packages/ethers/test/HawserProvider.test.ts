@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider, type Options } from "@hawser/ethers"
-import { FaultyNode, Scenario } from "@hawser/testkit"
-import { Effect } from "effect"
-import { Contract, Interface, isError, JsonRpcApiProvider, JsonRpcSigner } from "ethers"
+import { Anvil, FaultyNode, Scenario } from "@hawser/testkit"
+import { Effect, Fiber } from "effect"
+import { Contract, id, Interface, isError, JsonRpcApiProvider, JsonRpcSigner } from "ethers"
 import { Call, Provider } from "hawser"
-import { errorOf, providerOf, to } from "./support/providers.ts"
+import { errorOf, failed, providerOf, to, wallet } from "./support/providers.ts"
 
 /** A provider over faulty nodes. */
 const over = (scenarios: ReadonlyArray<Scenario.Scenario>, options?: Options) =>
@@ -182,6 +182,27 @@ describe("life", () => {
     })
   )
 
+  it.live("destroy rejects a signer that looks for what it has sent", () =>
+    Effect.gen(function* () {
+      const sent = id("sent")
+      const node = yield* FaultyNode.make({
+        methods: { eth_accounts: () => [to], eth_sendTransaction: () => sent, eth_getTransactionByHash: () => null }
+      })
+      const provider = new HawserProvider([node.url], 1)
+      const signer = yield* Effect.promise(() => provider.getSigner(0))
+      const pending = errorOf(() => signer.sendTransaction({ to, gasLimit: 21_000 }))
+      const fiber = yield* Effect.forkChild(pending)
+      yield* node.until((node) => node.count("eth_getTransactionByHash") === 1)
+      // Until it has heard that, and waits to look again.
+      yield* Effect.promise(() => provider.getBlockNumber())
+      provider.destroy()
+      const error = yield* Fiber.join(fiber)
+      assert.isTrue(isError(error, "UNSUPPORTED_OPERATION"))
+      assert.deepStrictEqual(error.info, { sendTransactionHash: sent })
+      assert.strictEqual(node.count("eth_getTransactionByHash"), 1)
+    })
+  )
+
   it.live("a shared provider stays open", () =>
     Effect.gen(function* () {
       const node = yield* FaultyNode.make()
@@ -224,4 +245,29 @@ describe("it is a provider", () => {
       /Stack\.batchMaxCount takes no value/
     )
   })
+})
+
+describe.skipIf(Anvil.binary === undefined)("over anvil", () => {
+  it.live("destroy rejects whoever waits for a transaction, and tells no other listener", () =>
+    Effect.gen(function* () {
+      const anvil = yield* Anvil.make()
+      yield* anvil.rpc("evm_setAutomine", [false])
+      const provider = new HawserProvider([anvil.url], 31_337, { pollingInterval: 10 })
+      const signer = wallet.connect(provider)
+      const contract = new Contract(to, ["function ping()"], signer)
+      const plain = yield* Effect.promise(() => signer.sendTransaction({ to, gasLimit: 21_000, nonce: 0 }))
+      const called = yield* Effect.promise(() => contract.getFunction("ping")({ gasLimit: 50_000, nonce: 1 }))
+      const found = yield* Effect.promise(() => provider.getTransaction(plain.hash))
+      const told: Array<unknown> = []
+      yield* Effect.promise(() => provider.on(plain.hash, (receipt) => void told.push(receipt)))
+      const waits = [plain.wait(), plain.wait(3), called.wait(), found!.wait(), provider.waitForTransaction(plain.hash)]
+      const errors = waits.map(failed)
+      while ((yield* Effect.promise(() => provider.listenerCount(plain.hash))) < 5) yield* Effect.sleep("1 millis")
+      while ((yield* Effect.promise(() => provider.listenerCount(called.hash))) < 1) yield* Effect.sleep("1 millis")
+      provider.destroy()
+      for (const error of errors) assert.isTrue(isError(yield* Effect.promise(() => error), "UNSUPPORTED_OPERATION"))
+      assert.deepStrictEqual(told, [])
+      assert.isTrue(isError(yield* errorOf(() => called.wait()), "UNSUPPORTED_OPERATION"))
+    })
+  )
 })
