@@ -25,7 +25,7 @@ const run = (commands: ReadonlyArray<Command>, make: () => Agenda<Entry>) => {
   const first = () => model.toSorted((a, b) => a.at - b.at || all.indexOf(a) - all.indexOf(b))[0]
   for (const command of commands) {
     if ("add" in command) {
-      const entry = { at: command.add, place: -1, order: 0 }
+      const entry = { at: command.add, place: -1 }
       all.push(entry)
       model.push(entry)
       agenda.add(entry)
@@ -54,11 +54,11 @@ describe("Agenda", () => {
     class Sinking extends Agenda<Entry> {
       override remove(entry: Entry): void {
         const self = this as unknown as {
-          rise: (entry: Entry, place: number) => void
-          sink: (e: Entry, p: number) => void
+          rise: (...entry: ReadonlyArray<unknown>) => void
+          sink: (...entry: ReadonlyArray<unknown>) => void
         }
         const rise = self.rise
-        self.rise = (entry, place) => self.sink(entry, place)
+        self.rise = (...entry) => self.sink(...entry)
         super.remove(entry)
         self.rise = rise
       }
@@ -72,7 +72,7 @@ describe("Agenda", () => {
 
   it("holds a hundred thousand and lets each go at once", () => {
     const agenda = new Agenda<Entry>()
-    const entries = Array.from({ length: 100_000 }, (_, at) => ({ at, place: -1, order: 0 }))
+    const entries = Array.from({ length: 100_000 }, (_, at) => ({ at, place: -1 }))
     for (const entry of entries) agenda.add(entry)
     for (const entry of entries.slice(1)) agenda.remove(entry)
     assert.strictEqual(agenda.first, entries[0])

@@ -17,7 +17,6 @@ import { Agenda, type Entry } from "./agenda.ts"
 export abstract class Ring implements Entry {
   at = Infinity
   place = -1
-  order = 0
 
   /** Called when the time has come. */
   abstract ring(): void
