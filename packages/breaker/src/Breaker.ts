@@ -41,38 +41,53 @@ export type { Judge, State, Why } from "./internal/state.ts"
 
 /** Three rules open the circuit, whichever is met first: `consecutive`, `rate` and `slow`. */
 export interface Options<in E = any> {
-  /** Failures in a row that open the circuit. 10; at least 1, or `false`. */
+  /** Failures in a row that open the circuit. At least 1, or `false`. Default 10. */
   readonly consecutive?: number | false | undefined
-  /** The share of failures in the window that opens it. 0.5; above 0 and at most 1, or `false`. */
+  /** The share of failures in the window that opens it. Above 0 and at most 1, or `false`. Default 0.5. */
   readonly rate?: number | false | undefined
-  /** What the shares are taken of: the calls of the last so much time, or the last so many calls. `"10 seconds"`. */
+  /**
+   * What the shares are taken of: the calls of the last so much time, or the last so many calls. Default
+   * 10 seconds.
+   */
   readonly window?: Duration.Input | { readonly calls: number } | undefined
-  /** Calls that the window must hold before a share means anything. 20, or all calls of a smaller window. */
+  /**
+   * Calls that the window must hold before a share means anything. Default 20, or all calls of a smaller
+   * window.
+   */
   readonly minimumCalls?: number | undefined
   /**
-   * Opens when this share of the calls, 0.5 unless given, takes `after` or longer. Off. A call that was cancelled
+   * Opens when this share of the calls, 0.5 unless given, takes `after` or longer. Default off. A call that was cancelled
    * after it had waited that long counts as slow, too, and a slow probe is a failed one.
    */
   readonly slow?: { readonly after: Duration.Input; readonly rate?: number | undefined } | false | undefined
   /**
    * How long the circuit stays open: a time that doubles with each opening in a row, or a schedule whose k-th delay is
-   * that of the k-th opening in a row. `"5 seconds"`.
+   * that of the k-th opening in a row. Default 5 seconds.
    *
    * The row ends once the circuit has stayed closed as long as it was last open. For a time that does not double, give
    * `Schedule.spaced`.
    */
   readonly openFor?: Duration.Input | Schedule.Schedule<unknown, number> | undefined
-  /** No opening lasts longer, whatever `openFor` or an upstream's `retryAfter` says. 2 minutes; at least `openFor`. */
+  /**
+   * No opening lasts longer, whatever `openFor` or an upstream's `retryAfter` says. At least `openFor`.
+   * Default 2 minutes.
+   */
   readonly maxOpenFor?: Duration.Input | undefined
-  /** The share by which an opening is shortened at random, at most. 0.2; from 0 to 1. Never cuts a `retryAfter`. */
+  /** The share by which an opening is shortened at random, at most; from 0 to 1. Never cuts a `retryAfter`. Default 0.2. */
   readonly jitter?: number | undefined
-  /** Calls let through while half-open: those under way and those that succeeded, together. 1. */
+  /** Calls let through while half-open: those under way and those that succeeded, together. Default 1. */
   readonly probes?: number | undefined
-  /** Probes that must succeed to close the circuit. All of `probes`; at most as many. */
+  /** Probes that must succeed to close the circuit; at most `probes`. Default all of them. */
   readonly successes?: number | undefined
-  /** How long a probe may keep its place when others ask for it: what hangs cannot wedge the circuit. 1 minute. */
+  /**
+   * How long a probe may keep its place when others ask for it: what hangs cannot wedge the circuit.
+   * Default 1 minute.
+   */
   readonly probeLease?: Duration.Input | undefined
-  /** The time over which the traffic is let in again after probes have closed the circuit, a tenth at first. 0: at once. */
+  /**
+   * The time over which the traffic is let in again after probes have closed the circuit, a tenth at first.
+   * Default 0: at once.
+   */
   readonly recovery?: Duration.Input | undefined
   /**
    * How an error counts: a verdict, or `"success"`, `"failure"`, `"neutral"`. What it leaves `undefined` counts as the
@@ -120,7 +135,7 @@ export interface Terms {
 
 /** Where the state is kept. */
 export interface Sharing {
-  /** Lets other processes know when the circuit opens and closes, and bounds the probes of all together. Off. */
+  /** Lets other processes know when the circuit opens and closes, and bounds the probes of all together. Default off. */
   readonly shared?: Shared | undefined
 }
 

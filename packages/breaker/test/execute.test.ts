@@ -20,7 +20,15 @@ describe("execute", () => {
         assert.deepStrictEqual(exit, yield* Effect.exit(self))
       }
       const { counters } = breaker.inspect()
-      assert.deepStrictEqual(counters, { admitted: 4, refused: 0, successes: 1, failures: 2, neutrals: 1, slow: 0 })
+      assert.deepStrictEqual(counters, {
+        admitted: 4,
+        refused: 0,
+        successes: 1,
+        failures: 2,
+        neutrals: 1,
+        slow: 0,
+        opened: 0
+      })
     })
   )
 

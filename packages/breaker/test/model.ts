@@ -30,6 +30,7 @@ export class Model {
   private openings = 0
   private lasted = 0
   private refused = 0
+  private opened = 0
   private latest: number
   private readonly settings: Settings
 
@@ -128,7 +129,8 @@ export class Model {
         successes: count("success"),
         failures: count("failure"),
         neutrals: count("neutral"),
-        slow: this.finished.filter((call) => this.isSlow(call)).length
+        slow: this.finished.filter((call) => this.isSlow(call)).length,
+        opened: this.opened
       }
     }
   }
@@ -160,6 +162,7 @@ export class Model {
   }
 
   private open(why: Why, now: number, hint: number): void {
+    this.opened++
     this.openings = this.row(now) + 1
     const { jitter, maxOpenFor, openFor, random } = this.settings
     const own = Math.min(openFor(this.openings), maxOpenFor) * (jitter === 0 ? 1 : 1 - jitter * random())

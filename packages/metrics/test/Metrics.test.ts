@@ -148,7 +148,9 @@ describe("descriptions", () => {
   // What a snapshot holds beside numbers to watch, or a metric tells in another way.
   const untold = new Set([
     ...["tier", "weight", "asked"].map((name) => `pool.${name}`),
-    ...["since", "retryAfter", "streak", "total", "failures", "probes", "share"].map((name) => `breaker.${name}`),
+    ...["since", "retryAfter", "openings", "streak", "total", "failures", "probes", "share"].map(
+      (name) => `breaker.${name}`
+    ),
     ...["admitted", "successes", "failures", "neutrals", "slow"].map((name) => `breaker.counters.${name}`),
     "chain.expected",
     "chain.actual",

@@ -11,12 +11,12 @@
  * upstream that was not yet asked are charged, too, but never denied: they can put the budget in debt, which the window
  * forgets like everything else.
  */
-import { type Call, Options as Read } from "@hawser/core"
+import type { Call } from "@hawser/core"
 import type * as Duration from "effect/Duration"
-import { Bucket } from "./internal/bucket.ts"
+import * as Made from "./internal/budget.ts"
 
 export interface Options {
-  /** Extra requests for each call, over time. In thousandths, from 0 to 1000. Default 0.5. */
+  /** Extra requests for each call, over time: from 0 to 1000, rounded to thousandths. Default 0.5. */
   readonly ratio?: number | undefined
   /** Extra requests per window that need no calls, so that a client with little traffic can retry. Default 10. */
   readonly floor?: number | undefined
@@ -31,11 +31,9 @@ export interface Inspection {
   readonly balance: number
 }
 
-const TypeId = "~hawser/retry/Budget"
-
 /** Times are milliseconds on the monotonic clock, as `Call.now` gives them. */
 export interface Budget extends Call.Budget {
-  readonly [TypeId]: typeof TypeId
+  readonly [Made.TypeId]: typeof Made.TypeId
   readonly inspect: (now: number) => Inspection
 }
 
@@ -49,24 +47,6 @@ export interface Budget extends Call.Budget {
  *
  * Within one call retries and hedges always share one budget: that of the outermost layer which has one.
  */
-export const make = (options?: Options): Budget => {
-  const { floor, ratio, window } = Read.read("Budget", options, {
-    ratio: Read.number({ min: 0, max: 1000, default: 0.5 }),
-    floor: Read.integer({ min: 0, max: 1_000_000, default: 10 }),
-    window: Read.duration({ min: 100, default: "10 seconds" })
-  })
-  const bucket = new Bucket(ratio, floor, window)
-  return {
-    [TypeId]: TypeId,
-    deposit: (now) => bucket.deposit(now),
-    withdraw: (now) => bucket.withdraw(now),
-    charge: (now) => bucket.charge(now),
-    refund: (at) => bucket.refund(at),
-    inspect: (now) => {
-      const { deposits, spent } = bucket.totals(now)
-      return { deposits, withdrawals: spent, balance: bucket.balance(now) / 1000 }
-    }
-  }
-}
+export const make = (options?: Options): Budget => Made.make("Budget", options)
 
-export const isBudget = (u: unknown): u is Budget => typeof u === "object" && u !== null && TypeId in u
+export const isBudget = (u: unknown): u is Budget => typeof u === "object" && u !== null && Made.TypeId in u

@@ -19,6 +19,7 @@ import type * as Layer from "effect/Layer"
 import type * as Budget from "./Budget.ts"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
 import * as Attempts from "./internal/attempts.ts"
+import * as Budgets from "./internal/budget.ts"
 import { Pace } from "./internal/pace.ts"
 import { type Denial, type Listener, Race, type Rules } from "./internal/race.ts"
 import { wait } from "./internal/work.ts"
@@ -123,7 +124,7 @@ const read = (options: Options | undefined) => {
   if (settings.delay !== undefined && learning !== undefined) {
     Read.reject("Hedge.delay", `no value beside ${learning}: the delay is fixed or learnt`, options?.delay)
   }
-  Attempts.readBudget("Hedge.budget", settings.budget)
+  Budgets.read("Hedge.budget", settings.budget)
   return settings
 }
 
@@ -142,7 +143,7 @@ class Hedger implements Listener {
     this.events = events
     this.clock = maker.getRef(Clock.Clock)
     this.alarm = alarmOf(maker)
-    this.budget = Attempts.readBudget("Hedge.budget", settings.budget)
+    this.budget = Budgets.read("Hedge.budget", settings.budget)
     this.rules = {
       pace: new Pace({ ...settings, fixed: settings.delay }),
       hedges: settings.hedges,

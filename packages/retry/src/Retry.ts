@@ -13,7 +13,7 @@ import type * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Budget from "./Budget.ts"
-import { readBudget } from "./internal/attempts.ts"
+import * as Budgets from "./internal/budget.ts"
 import { delay, type Jitter } from "./internal/backoff.ts"
 import { Retrier } from "./internal/retrier.ts"
 import type { Denial } from "./internal/rounds.ts"
@@ -144,6 +144,6 @@ const read = (options: unknown) => {
   const { schedule = backoff() } = settings
   if (!Schedule.isSchedule(schedule)) Read.reject("Retry.schedule", "a Schedule, as Retry.backoff gives", schedule)
   // Checked here, made anew for each policy.
-  readBudget("Retry.budget", settings.budget)
+  Budgets.read("Retry.budget", settings.budget)
   return { ...settings, schedule }
 }

@@ -651,7 +651,7 @@ describe("layer", () => {
       [{ min: "3 seconds" }, "Hedge.max takes a duration of at least min, 3000 ms"],
       [{ hedges: 6 }, "Hedge.hedges takes a whole number from 1 to 5, got 6"],
       [{ delay: 100, samples: 3 }, "Hedge.delay takes no value beside samples"],
-      [{ budget: { floor: -1 } }, "Budget.floor takes a whole number from 0"]
+      [{ budget: { floor: -1 } }, "Hedge.budget.floor takes a whole number from 0"]
     ]
     for (const [options, message] of wrong) {
       assert.throws(() => Hedge.make(options as Hedge.Options), Options.InvalidOption, message)

@@ -697,8 +697,8 @@ describe("layer", () => {
       [{ attempts: 0 }, "Retry.attempts takes a whole number of at least 1, got 0"],
       [{ tries: 3 }, "Retry.tries takes no value: the options are schedule, attempts, while, budget, maxRetryAfter"],
       [{ schedule: 100 }, "Retry.schedule takes a Schedule, as Retry.backoff gives, got 100"],
-      [{ budget: { ratio: -1 } }, "Budget.ratio takes a number from 0 to 1000, got -1"],
-      [{ budget: true }, "Budget takes a record of options, got true"],
+      [{ budget: { ratio: -1 } }, "Retry.budget.ratio takes a number from 0 to 1000, got -1"],
+      [{ budget: true }, "Retry.budget takes a record of options, got true"],
       [{ while: "always" }, 'Retry.while takes a function, got "always"']
     ]
     for (const [options, message] of wrong) {

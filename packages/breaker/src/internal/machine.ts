@@ -16,7 +16,7 @@ export interface Machine {
   openings: number
   /** How long the last of them lasted. */
   openedFor: number
-  readonly counts: Record<"admitted" | "refused" | "slow" | Outcome.Outcome, number>
+  readonly counts: Record<"admitted" | "refused" | "slow" | "opened" | Outcome.Outcome, number>
   /** What happened and has not been told yet. */
   moves: Array<Move>
 }
@@ -27,7 +27,7 @@ export const make = (settings: Settings, now: number): Machine => ({
   now,
   openings: 0,
   openedFor: 0,
-  counts: { admitted: 0, refused: 0, success: 0, failure: 0, neutral: 0, slow: 0 },
+  counts: { admitted: 0, refused: 0, success: 0, failure: 0, neutral: 0, slow: 0, opened: 0 },
   moves: []
 })
 
@@ -176,6 +176,7 @@ const exceeds = (window: Window.Window, rate: number, minimum: number): boolean 
 
 const open = (m: Machine, why: Why, now: number, hint: number): void => {
   const { jitter, maxOpenFor, random } = m.settings
+  m.counts.opened++
   m.openings = openings(m, now) + 1
   const planned = Math.min(m.settings.openFor(m.openings), maxOpenFor)
   // Capped first and shortened at random second, so that the times of many clients spread at the cap, too.

@@ -33,6 +33,8 @@ export interface Inspection {
     readonly failures: number
     readonly neutrals: number
     readonly slow: number
+    /** How often it has opened. */
+    readonly opened: number
   }
 }
 
@@ -75,7 +77,8 @@ export const inspect = (m: Machine.Machine, at: number): Inspection => {
       successes: counts.success,
       failures: counts.failure,
       neutrals: counts.neutral,
-      slow: counts.slow
+      slow: counts.slow,
+      opened: counts.opened
     }
   }
 }

@@ -79,7 +79,7 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
     ["closed", "open", "half-open", "isolated"],
     ({ breaker }, state) => (breaker === undefined ? undefined : Number(breaker.state === state))
   ),
-  row("breaker_openings_total", "How often a breaker has opened.", ({ breaker }) => breaker?.openings),
+  row("breaker_openings_total", "How often a breaker has opened.", ({ breaker }) => breaker?.counters.opened),
   row("breaker_failure_ratio", "The share of failures in a breaker's window.", ({ breaker }) => breaker?.rate),
   row("breaker_slow_ratio", "The share of slow calls in a breaker's window.", ({ breaker }) => breaker?.slowRate),
   row("breaker_refusals_total", "Requests that a breaker has refused.", ({ breaker }) => breaker?.counters.refused),
@@ -132,7 +132,7 @@ export const upstream: ReadonlyArray<Row<Upstream>> = [
 /** What is told of the client as a whole. */
 export const client: ReadonlyArray<Row<Stack.Status>> = [
   row("retries_total", "Rounds beyond the first.", ({ retry }) => retry?.retries),
-  row("retries_exhausted_total", "Calls that had no attempt left.", ({ retry }) => retry?.exhausted),
+  row("retries_exhausted_total", "Calls whose schedule had ended.", ({ retry }) => retry?.exhausted),
   by(
     "retries_denied_total",
     "Rounds that were not started, and why.",

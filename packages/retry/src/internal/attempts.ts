@@ -2,7 +2,6 @@
 // (a pool) counts what it sends, and one deposit for each call.
 import { Call } from "@hawser/core"
 import type * as Clock from "effect/Clock"
-import * as Budget from "../Budget.ts"
 
 /** What tells, after a round, whether it has been counted. */
 export type Mark = number
@@ -31,14 +30,3 @@ export const enroll = (call: Call.Call, budget: Call.Budget | undefined, clock: 
   call.budget = budget
   budget.deposit(Call.now(clock))
 }
-
-/** Reads an option that takes a budget, the options of one, or `false` for none. */
-export const readBudget = (_option: string, received: unknown): Call.Budget | undefined =>
-  received === false
-    ? undefined
-    : isCallBudget(received)
-      ? received
-      : Budget.make(received as Budget.Options | undefined)
-
-const isCallBudget = (u: unknown): u is Call.Budget =>
-  typeof u === "object" && u !== null && "withdraw" in u && typeof u.withdraw === "function"

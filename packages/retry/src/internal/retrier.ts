@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import * as Budget from "../Budget.ts"
 import type { Event, Inspection } from "../Retry.ts"
 import * as Attempts from "./attempts.ts"
+import * as Budgets from "./budget.ts"
 import { First, type Job } from "./first.ts"
 import { type Denial, deservesAnother, failureOf, plan } from "./rounds.ts"
 import { Asking } from "./work.ts"
@@ -40,7 +41,7 @@ export class Retrier {
     this.events = events
     this.clock = maker.getRef(Clock.Clock)
     this.random = maker.getRef(Random.Random)
-    this.budget = Attempts.readBudget("Retry.budget", settings.budget)
+    this.budget = Budgets.read("Retry.budget", settings.budget)
   }
 
   inspect(): Inspection {
