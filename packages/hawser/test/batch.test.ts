@@ -101,8 +101,14 @@ describe("a stack that asks in batches", () => {
 
   it.live("fails over item by item when a batch is lost", () =>
     Effect.gen(function* () {
-      const { client } = yield* over([onlyInBatches(Scenario.drop), Scenario.healthy])
+      const { client, nodes } = yield* over([onlyInBatches(Scenario.drop), Scenario.healthy])
       answered(yield* many(client, 30))
+      const [bad, good] = nodes.map(({ requests }) => requests.filter(({ method }) => method === "test_getEcho"))
+      const valueOf = ({ params }: { readonly params: unknown }) => (params as ReadonlyArray<unknown>)[0]
+      const lost = bad!.filter(({ batch }) => batch !== undefined).map(valueOf)
+      assert.isNotEmpty(lost)
+      for (const value of lost) assert.strictEqual(good!.filter((request) => valueOf(request) === value).length, 1)
+      assert.strictEqual(new Set(good!.map(valueOf)).size, good!.length)
       answered(yield* many(client, 30))
     })
   )

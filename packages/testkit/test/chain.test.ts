@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { FaultyNode } from "@hawser/testkit"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { keccak256 } from "../src/internal/keccak.ts"
 import { ask, result } from "./client.ts"
 
 const block = (node: FaultyNode.FaultyNode, tag: string, full = false) =>
@@ -189,7 +188,7 @@ describe("logs", () => {
 
 describe("transactions", () => {
   const raw = "0x02f8abcdef"
-  const hash = keccak256(Buffer.from("02f8abcdef", "hex"))
+  const hash = "0x47dd188dd84fc99a0f39cb2c6dc2abb8bcecd9b6e71cdf5e94ba9bb6874b63f3"
 
   it.effect("are remembered, and in the next block", () =>
     Effect.gen(function* () {
@@ -232,16 +231,4 @@ describe("methods", () => {
       }
     })
   )
-})
-
-describe("keccak256", () => {
-  it("agrees with known digests", () => {
-    const digests: ReadonlyArray<[Uint8Array, string]> = [
-      [new Uint8Array(), "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"],
-      [Buffer.from("abc"), "0x4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"],
-      [Buffer.alloc(136, 1), "0x782165b181823a770bd1c5d6c0b5e7c5f1b53e91da289c27b3622c49fcb91402"],
-      [Buffer.alloc(300, 7), "0x4d8e06a2ea36a409a5388896fd1535153f4d61f2eb6601ae357e34e1bd73692a"]
-    ]
-    for (const [bytes, digest] of digests) assert.strictEqual(keccak256(bytes), digest)
-  })
 })

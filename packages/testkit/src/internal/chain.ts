@@ -2,8 +2,9 @@
  * A simulated chain: blocks follow from chain id, fork and number, so that nothing is stored and two chains with the
  * same options agree. It knows its head, its forks and the transactions it was sent.
  */
+import { keccak_256 } from "@noble/hashes/sha3.js"
+import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js"
 import { hash } from "node:crypto"
-import { keccak256 } from "./keccak.ts"
 import { RpcError } from "./rpcError.ts"
 
 /** What a request may know of a chain. */
@@ -81,7 +82,7 @@ export class Chain {
 
   /** Remembers a signed transaction: it is in the next block. Returns its hash. */
   send(raw: string): string | RpcError {
-    const id = keccak256(Buffer.from(raw.slice(2), "hex"))
+    const id = `0x${bytesToHex(keccak_256(hexToBytes(raw.slice(2))))}`
     if (this.transactions.has(id)) return new RpcError(-32000, "already known")
     const block = this.head + 1
     this.transactions.set(id, block)
