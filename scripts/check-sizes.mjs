@@ -1,8 +1,10 @@
 // Holds each entry point to a size: minified and gzipped, for a browser, what its user has anyway left out.
 //
-//   node scripts/check-sizes.mjs          checks the budgets
+//   node scripts/check-sizes.mjs          checks the budgets, and what the README says of the viem adapter
+//   node scripts/check-sizes.mjs --write  writes that into the README
 //   node scripts/check-sizes.mjs --table  prints what each weighs, and how much of it is Effect
 import { createRequire } from "node:module"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { gzipSync } from "node:zlib"
@@ -56,10 +58,22 @@ for (const [name, { from, kilobytes, without }] of Object.entries(budgets)) {
     console.error(`${name}: ${(all / 1_000).toFixed(1)} kB gzipped, more than its budget of ${kilobytes} kB`)
   }
 }
+const kB = (bytes) => `${(bytes / 1_000).toFixed(0)} kB`
+
+const [, viem, viemAlone] = rows.find(([name]) => name === "@hawser/viem")
+const readme = join(root, "README.md")
+const text = readFileSync(readme, "utf8")
+const said = text.replace(
+  /(<!-- size -->)[^]*?(<!-- \/size -->)/,
+  `$1${kB(viem)} gzipped, of which ${kB(viem - viemAlone)} are Effect$2`
+)
+if (process.argv.includes("--write")) writeFileSync(readme, said)
+else if (said !== text) {
+  failed = true
+  console.error("README.md says otherwise what @hawser/viem weighs: node scripts/check-sizes.mjs --write")
+}
 if (process.argv.includes("--table")) {
   console.log("| entry point | in all | of which Effect |\n| --- | --- | --- |")
-  for (const [name, all, own] of rows) {
-    console.log(`| \`${name}\` | ${(all / 1_000).toFixed(0)} kB | ${((all - own) / 1_000).toFixed(0)} kB |`)
-  }
+  for (const [name, all, own] of rows) console.log(`| \`${name}\` | ${kB(all)} | ${kB(all - own)} |`)
 } else if (!failed) console.log("sizes: every entry point is within its budget")
 if (failed) process.exit(1)

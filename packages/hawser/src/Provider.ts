@@ -188,6 +188,7 @@ let asked = 0
 
 /** A promise that is not settled yet. Once it is, it holds nothing any more. */
 class Pending implements JsonRpc.Caller {
+  /** By number, for that is what a set of objects would give each of them, at a cost. */
   private readonly all: Map<number, Pending>
   private readonly id = ++asked
   private resolve: Resolve | undefined

@@ -114,7 +114,7 @@ export class Eviction {
 }
 
 /** A queue whose members are linked through themselves. */
-export class Fifo {
+class Fifo {
   count = 0
   weight = 0
   oldest: Resident | undefined = undefined

@@ -8,7 +8,7 @@ export const maxPriority = 10
  * How many turns in a row may go past whoever has waited longest. The next is his, so that under any load one turn in
  * ten goes by age alone and nobody starves.
  */
-export const maxOvertakes = 9
+const maxOvertakes = 9
 
 /** Someone in line. Carries its own links, so that leaving takes one step. */
 export class Waiter {

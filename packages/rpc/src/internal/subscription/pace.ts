@@ -10,7 +10,7 @@ export interface Pace {
 const clamp = (value: number, least: number, most: number): number => Math.min(most, Math.max(least, value))
 
 /** Milliseconds between blocks, on average over those that are remembered. */
-export const blockTime = (follower: Follower): number | undefined => {
+const blockTime = (follower: Follower): number | undefined => {
   const { oldest, tip } = follower
   if (tip.number === oldest.number || tip.timestamp === undefined || oldest.timestamp === undefined) return undefined
   return Math.max(0, ((tip.timestamp - oldest.timestamp) * 1000) / (tip.number - oldest.number))

@@ -28,7 +28,7 @@ export interface Limits {
 }
 
 /** How long a handshake, and a sign of life, may take. */
-export const patience = { handshake: 10_000, sign: 5_000 } as const
+const patience = { handshake: 10_000, sign: 5_000 } as const
 
 /** Silence that is enough to ask for a sign of life once somebody has given up waiting. */
 const doubt = 1_000
