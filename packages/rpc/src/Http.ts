@@ -21,7 +21,7 @@ import {
   type Limits,
   type Transport
 } from "./internal/batcher.ts"
-import type { Dispatch, Done, Fault, Reply, Target } from "./internal/dispatch.ts"
+import type { Dispatch, Fault, Posted, Reply, Sender, Target } from "./internal/dispatch.ts"
 import { type Outcome, readReply } from "./internal/reply.ts"
 import { broken, encode, identify, type Identity, readers, refused, unwritable } from "./internal/transport.ts"
 import * as RpcError from "./RpcError.ts"
@@ -151,10 +151,8 @@ class Upstream implements JsonRpc.Service<HttpError> {
     const id = ++this.id
     const text = encode(id, request)
     if (text === undefined) return undefined
-    const asked = { id, request, text, resume: (exit: Exit.Exit<unknown, HttpError>) => caller.end(exit) }
-    return new Sent(
-      request.nature === "read" && this.batcher !== undefined ? this.batcher.add(asked) : this.alone(asked)
-    )
+    const sent = new Sent(this, id, request, text, caller)
+    return sent.begin(request.nature === "read" ? this.batcher : undefined)
   }
 
   // A node that takes fewer would make all wait for the last part; what cannot be written fails by itself.
@@ -164,8 +162,8 @@ class Upstream implements JsonRpc.Service<HttpError> {
       const first = this.id + 1
       this.id += batch.length
       const texts = batch.map((request, i) => encode(first + i, request))
-      const leave = batcher?.together({ first, requests: batch, texts, resume })
-      return leave === undefined ? resume(JsonRpc.apart) : Effect.sync(leave)
+      const posted = batcher?.together({ first, requests: batch, texts, resume })
+      return posted === undefined ? resume(JsonRpc.apart) : Effect.sync(() => posted.abort())
     })
   }
 
@@ -180,8 +178,7 @@ class Upstream implements JsonRpc.Service<HttpError> {
   gather(settings: BatchSettings, soon: Transport<HttpError>["soon"]): Batcher<HttpError> {
     const { clock, identity } = this
     return (this.batcher = new Batcher(settings, {
-      post: (body, done) => this.post(body, true, done),
-      alone: this.alone,
+      post: (body, sender) => this.post(body, true, sender),
       failed: (fault) => this.failed(fault),
       ended: (request, outcome, reply) => this.ended(request, outcome, reply),
       kindOf: ({ method, nature }, { error }, { body, retryAfter, status }) => {
@@ -193,25 +190,15 @@ class Upstream implements JsonRpc.Service<HttpError> {
     }))
   }
 
-  private readonly alone = ({ id, request, resume, text }: Asked<HttpError>): (() => void) =>
-    this.post(text, request.nature === "read", (fault, reply) =>
-      resume(fault === undefined ? this.ended(request, readReply(id, reply!), reply!) : this.failed(fault))
-    )
-
-  private post(body: string, reads: boolean, done: Done): () => void {
-    let abort = this.dispatch.post(body, (fault, reply) => {
-      // A server may close an idle socket in the moment we use it. A read can be sent again, on a fresh one.
-      if (fault?.stale === true && reads) abort = this.dispatch.post(body, done, true)
-      else done(fault, reply)
-    })
-    return () => abort()
+  post(body: string, reads: boolean, sender: Sender): Posted {
+    return reads ? new Repeatable(this.dispatch, body, sender) : this.dispatch.post(body, sender)
   }
 
-  private failed({ message, reached, reason }: Fault): Exit.Exit<never, HttpError> {
+  failed({ message, reached, reason }: Fault): Exit.Exit<never, HttpError> {
     return Exit.fail(broken(this.identity, reason, message, reached))
   }
 
-  private ended(request: JsonRpc.Request, outcome: Outcome, reply: Reply): Exit.Exit<unknown, HttpError> {
+  ended(request: JsonRpc.Request, outcome: Outcome, reply: Reply): Exit.Exit<unknown, HttpError> {
     if (outcome.kind === "result") return Exit.succeed(outcome.result)
     const { identity } = this
     if (outcome.kind === "malformed") return Exit.fail(broken(identity, "reply", outcome.message, true, reply.status))
@@ -221,16 +208,67 @@ class Upstream implements JsonRpc.Service<HttpError> {
   }
 }
 
-/** A request on its way. */
-class Sent implements JsonRpc.Place {
-  private readonly abort: () => void
+/** A request on its way to one caller. */
+class Sent implements Asked<HttpError>, Sender, JsonRpc.Place {
+  readonly id: number
+  readonly request: JsonRpc.Request
+  readonly text: string
+  private readonly upstream: Upstream
+  private readonly caller: JsonRpc.Caller
+  private posted: Posted | undefined = undefined
 
-  constructor(abort: () => void) {
-    this.abort = abort
+  constructor(upstream: Upstream, id: number, request: JsonRpc.Request, text: string, caller: JsonRpc.Caller) {
+    this.upstream = upstream
+    this.id = id
+    this.request = request
+    this.text = text
+    this.caller = caller
+  }
+
+  begin(batcher: Batcher<HttpError> | undefined): this {
+    this.posted = batcher === undefined ? this.send() : batcher.add(this)
+    return this
+  }
+
+  send(): Posted {
+    return this.upstream.post(this.text, this.request.nature === "read", this)
+  }
+
+  done(fault: Fault | undefined, reply: Reply | undefined): void {
+    const { id, request, upstream } = this
+    this.end(fault === undefined ? upstream.ended(request, readReply(id, reply!), reply!) : upstream.failed(fault))
+  }
+
+  end(exit: Exit.Exit<unknown, HttpError>): void {
+    this.caller.end(exit)
   }
 
   leave(): Effect.Effect<void> {
-    return Effect.sync(this.abort)
+    return Effect.sync(() => this.posted?.abort())
+  }
+}
+
+/** A server may close an idle socket in the moment we use it. A read can be sent again, on a fresh one. */
+class Repeatable implements Sender, Posted {
+  private readonly dispatch: Dispatch
+  private readonly body: string
+  private readonly sender: Sender
+  private posted: Posted
+
+  constructor(dispatch: Dispatch, body: string, sender: Sender) {
+    this.dispatch = dispatch
+    this.body = body
+    this.sender = sender
+    this.posted = dispatch.post(body, this)
+  }
+
+  done(fault: Fault | undefined, reply: Reply | undefined): void {
+    if (fault?.stale === true) this.posted = this.dispatch.post(this.body, this.sender, true)
+    else this.sender.done(fault, reply)
+  }
+
+  abort(): void {
+    this.posted.abort()
   }
 }
 

@@ -288,19 +288,14 @@ const bench = (size = 4, bytes = 1_000_000) => {
   const batcher = new Batcher<Failing>(
     { size, bytes },
     {
-      post: (body, done) => {
+      post: (body, { done }) => {
         const ids = (JSON.parse(body) as ReadonlyArray<{ readonly id: number }>).map(({ id }) => id)
         const post: Post = { ids, done, aborted: false, over: false }
         posts.push(post)
-        return () => {
-          post.aborted = true
-        }
-      },
-      alone: (asked) => {
-        const one: Lone = { asked, aborted: false, over: false }
-        lone.push(one)
-        return () => {
-          one.aborted = true
+        return {
+          abort: () => {
+            post.aborted = true
+          }
         }
       },
       failed: (fault) => Exit.fail(fault),
@@ -326,20 +321,36 @@ const bench = (size = 4, bytes = 1_000_000) => {
   const ask = (resume: (answer: Effect.Effect<unknown, Failing>) => void = () => {}, padding = "") => {
     const own = ++id
     const text = `{"id":${own},"padding":"${padding}"}`
-    return { id: own, leave: batcher.add({ id: own, request: JsonRpc.makeRequest("eth_call"), text, resume }) }
+    const asked: Asked<Failing> = {
+      id: own,
+      request: JsonRpc.makeRequest("eth_call"),
+      text,
+      end: resume,
+      send: () => {
+        const one: Lone = { asked, aborted: false, over: false }
+        lone.push(one)
+        return {
+          abort: () => {
+            one.aborted = true
+          }
+        }
+      }
+    }
+    const posted = batcher.add(asked)
+    return { id: own, leave: () => posted.abort() }
   }
   /** Sends so many reads as they are. `texts`: how they are written, if not as usual. */
   const together = (size: number, texts?: ReadonlyArray<string | undefined>) => {
     const ids = Array.from({ length: size }, () => ++id)
     const said: Array<Exit.Exit<JsonRpc.Answers, Failing>> = []
-    const leave = batcher.together({
+    const posted = batcher.together({
       first: ids[0]!,
       requests: ids.map(() => JsonRpc.makeRequest("eth_call")),
       texts: texts ?? ids.map((id) => `{"id":${id}}`),
       resume: (answers) => said.push(answers)
     })
     const told = () => said.map((exit) => (Exit.isSuccess(exit) ? exit.value.map(words) : words(exit)))
-    return { ids, leave, told }
+    return { ids, leave: posted && (() => posted.abort()), told }
   }
   return { batcher, posts, lone, due, clock, flush, ask, together }
 }
@@ -540,7 +551,7 @@ describe("a batch", () => {
         const answerAlone = (one: Lone) => {
           one.over = true
           expect(one.asked.id, `r${one.asked.id}`)
-          one.asked.resume(Exit.succeed(`r${one.asked.id}`))
+          one.asked.end(Exit.succeed(`r${one.asked.id}`))
         }
         const answer = (post: Post, fates: ReadonlyArray<string>, rotate: number) => {
           const items = post.ids.flatMap((id, i): ReadonlyArray<unknown> => {
@@ -678,7 +689,7 @@ describe("a batch", () => {
           yield* Effect.sleep("10 millis")
           for (const it of lone) {
             it.over = true
-            if (!it.aborted) it.asked.resume(Exit.succeed(1))
+            if (!it.aborted) it.asked.end(Exit.succeed(1))
           }
         })
         return {

@@ -28,7 +28,7 @@ for (const [name, { make }] of Object.entries({ fetch: overFetch, undici: overUn
         )
         const post = Effect.callback<{ readonly fault: Fault | undefined; readonly reply: Reply | undefined }>(
           (resume) => {
-            dispatch.post(body, (fault, reply) => resume(Effect.succeed({ fault, reply })))
+            dispatch.post(body, { done: (fault, reply) => resume(Effect.succeed({ fault, reply })) })
           }
         )
         return { node, dispatch, post }
@@ -68,11 +68,13 @@ for (const [name, { make }] of Object.entries({ fetch: overFetch, undici: overUn
       Effect.gen(function* () {
         const { dispatch, node } = yield* facing(Scenario.hang)
         let called = false
-        const abort = dispatch.post(body, () => {
-          called = true
+        const posted = dispatch.post(body, {
+          done: () => {
+            called = true
+          }
         })
         yield* node.until((node) => node.requests.length === 1)
-        abort()
+        posted.abort()
         yield* node.until(({ aborted }) => aborted === 1)
         assert.isFalse(called)
       })
@@ -82,7 +84,7 @@ for (const [name, { make }] of Object.entries({ fetch: overFetch, undici: overUn
       Effect.gen(function* () {
         const { dispatch, node } = yield* facing(Scenario.hang)
         const ended = Effect.callback<Fault | undefined>((resume) => {
-          dispatch.post(body, (fault) => resume(Effect.succeed(fault)))
+          dispatch.post(body, { done: (fault) => resume(Effect.succeed(fault)) })
           void node
             .until((node) => node.requests.length === 1)
             .pipe(Effect.runPromise)

@@ -8,7 +8,7 @@ import { JsonRpc } from "@hawser/core"
 import * as Exit from "effect/Exit"
 import { blamesBatch, missing, readBatch, type Sign, signOf } from "./batch.ts"
 import { Limit } from "./batchLimit.ts"
-import type { Done, Fault, Reply } from "./dispatch.ts"
+import type { Fault, Posted, Reply, Sender } from "./dispatch.ts"
 import type { Kind } from "./errors/kind.ts"
 import type { Failed, Outcome } from "./reply.ts"
 
@@ -18,7 +18,9 @@ export interface Asked<E> {
   readonly request: JsonRpc.Request
   /** As it is sent. */
   readonly text: string
-  readonly resume: (answer: Exit.Exit<unknown, E>) => void
+  /** Sends it by itself. */
+  readonly send: () => Posted
+  readonly end: (answer: Exit.Exit<unknown, E>) => void
 }
 
 /** Reads that go together, or not at all. */
@@ -32,10 +34,8 @@ export interface Together<E> {
 
 /** What the transport does for its batches. */
 export interface Transport<E> {
-  /** Posts reads. Returns the function that aborts. */
-  readonly post: (body: string, done: Done) => () => void
-  /** Sends a request by itself and resumes who asked. Returns the function that aborts. */
-  readonly alone: (asked: Asked<E>) => () => void
+  /** Posts reads. */
+  readonly post: (body: string, sender: Sender) => Posted
   readonly failed: (fault: Fault) => Exit.Exit<never, E>
   readonly ended: (request: JsonRpc.Request, outcome: Outcome, reply: Reply) => Exit.Exit<unknown, E>
   /** The kind of the error that a single request would fail with. */
@@ -91,23 +91,23 @@ export class Batcher<E> {
     return { size: this.most, waiting: this.line?.present ?? 0, ...this.counts }
   }
 
-  /** Sends a read together with others. Returns the function by which its caller leaves. */
-  add(asked: Asked<E>): () => void {
+  /** Sends a read together with others. To abort it is to leave them. */
+  add(asked: Asked<E>): Posted {
     const { most } = this
-    if (most === 1 || this.closed) return this.transport.alone(asked)
+    if (most === 1 || this.closed) return asked.send()
     if (this.line !== undefined && this.line.length + asked.text.length > this.limits.bytes) this.send(this.line)
     const batch = (this.line ??= this.open())
     const member = new Member(asked, batch)
     batch.join(member)
     if (batch.present >= most || batch.length >= this.limits.bytes) this.send(batch)
-    return () => this.leave(member)
+    return { abort: () => this.leave(member) }
   }
 
   /**
    * Sends reads that have come together as they are. Whoever is not answered for its neighbours' sake is told to come alone.
-   * Returns the function by which their caller leaves; `undefined`: the node does not take so much at once.
+   * `undefined`: the node does not take so much at once.
    */
-  together({ first, requests, resume, texts }: Together<E>): (() => void) | undefined {
+  together({ first, requests, resume, texts }: Together<E>): Posted | undefined {
     const size = requests.length
     const body = `[${texts.join(",")}]`
     // A list of one is a batch, too.
@@ -116,32 +116,34 @@ export class Batcher<E> {
     this.counts.batches++
     this.counts.batched += size
     const ids = { has: (id: number) => id >= first && id < first + size }
-    return this.transport.post(body, (fault, reply) => {
-      if (fault !== undefined) {
-        if (fault.reached) this.learned.failed(size, this.transport.now())
-        return resume(fault.reason === "too-large" ? JsonRpc.apart : this.transport.failed(fault))
-      }
-      const read = readBatch(ids, size, reply!)
-      if (read.kind === "whole") {
-        return resume(
-          this.isRefusal(requests, read.outcome, reply!)
-            ? JsonRpc.apart
-            : (this.transport.ended(requests[0]!, read.outcome, reply!) as Exit.Exit<never, E>)
-        )
-      }
-      let blamed = false
-      const answers = requests.map((request, i): Exit.Exit<unknown, E> => {
-        const outcome = read.outcomes.get(first + i) ?? missing
-        if (outcome.kind !== "error" || !this.isNeighbours(request, outcome, reply!)) {
-          return this.transport.ended(request, outcome, reply!)
+    return this.transport.post(body, {
+      done: (fault, reply) => {
+        if (fault !== undefined) {
+          if (fault.reached) this.learned.failed(size, this.transport.now())
+          return resume(fault.reason === "too-large" ? JsonRpc.apart : this.transport.failed(fault))
         }
-        blamed = true
-        return JsonRpc.apart
-      })
-      if (blamed) this.learned.failed(size, this.transport.now())
-      else this.learned.taken(size)
-      // Nobody was answered: then it is about the upstream, and not about any of them.
-      resume(answers.every(isUnanswered) ? Exit.failCause(answers[0]!.cause) : Exit.succeed(answers))
+        const read = readBatch(ids, size, reply!)
+        if (read.kind === "whole") {
+          return resume(
+            this.isRefusal(requests, read.outcome, reply!)
+              ? JsonRpc.apart
+              : (this.transport.ended(requests[0]!, read.outcome, reply!) as Exit.Exit<never, E>)
+          )
+        }
+        let blamed = false
+        const answers = requests.map((request, i): Exit.Exit<unknown, E> => {
+          const outcome = read.outcomes.get(first + i) ?? missing
+          if (outcome.kind !== "error" || !this.isNeighbours(request, outcome, reply!)) {
+            return this.transport.ended(request, outcome, reply!)
+          }
+          blamed = true
+          return JsonRpc.apart
+        })
+        if (blamed) this.learned.failed(size, this.transport.now())
+        else this.learned.taken(size)
+        // Nobody was answered: then it is about the upstream, and not about any of them.
+        resume(answers.every(isUnanswered) ? Exit.failCause(answers[0]!.cause) : Exit.succeed(answers))
+      }
     })
   }
 
@@ -152,7 +154,7 @@ export class Batcher<E> {
     if (batch === undefined) return
     this.line = undefined
     batch.cancel()
-    for (const { asked } of batch.those()) asked.resume(this.transport.failed(closed))
+    for (const { asked } of batch.those()) asked.end(this.transport.failed(closed))
   }
 
   private open(): Batch<E> {
@@ -163,7 +165,7 @@ export class Batcher<E> {
 
   private leave(member: Member<E>): void {
     const { batch } = member
-    if (member.abort !== undefined) return member.abort()
+    if (member.alone !== undefined) return member.alone.abort()
     if (!batch.leave(member) || batch.present > 0) return
     if (this.line === batch) this.line = undefined
     batch.cancel()
@@ -177,16 +179,19 @@ export class Batcher<E> {
     for (const member of batch.members.values()) if (member.gone) batch.members.delete(member.asked.id)
     const { size } = batch.members
     if (size === 1) {
-      for (const member of batch.those()) member.abort = this.transport.alone(member.asked)
+      for (const member of batch.those()) member.alone = member.asked.send()
       return
     }
     this.counts.batches++
     this.counts.batched += size
     const body = `[${Array.from(batch.members.values(), ({ asked }) => asked.text).join(",")}]`
-    batch.cancel = this.transport.post(body, (fault, reply) => {
-      if (fault === undefined) this.settle(batch, reply!)
-      else this.fail(batch, fault)
+    const posted = this.transport.post(body, {
+      done: (fault, reply) => {
+        if (fault === undefined) this.settle(batch, reply!)
+        else this.fail(batch, fault)
+      }
     })
+    batch.cancel = () => posted.abort()
   }
 
   private fail(batch: Batch<E>, fault: Fault): void {
@@ -194,7 +199,7 @@ export class Batcher<E> {
     if (fault.reached) this.learned.failed(batch.members.size, this.transport.now())
     // Together their answers were too large.
     if (fault.reason === "too-large") return this.repeat(batch.those())
-    for (const { asked } of batch.those()) asked.resume(this.transport.failed(fault))
+    for (const { asked } of batch.those()) asked.end(this.transport.failed(fault))
   }
 
   private settle(batch: Batch<E>, reply: Reply): void {
@@ -205,7 +210,7 @@ export class Batcher<E> {
     for (const member of batch.those()) {
       const outcome = read.outcomes.get(member.asked.id) ?? missing
       if (outcome.kind === "error" && this.isNeighbours(member.asked.request, outcome, reply)) alone.push(member)
-      else member.asked.resume(this.transport.ended(member.asked.request, outcome, reply))
+      else member.asked.end(this.transport.ended(member.asked.request, outcome, reply))
     }
     if (alone.length === 0) return this.learned.taken(size)
     this.learned.failed(size, this.transport.now())
@@ -220,7 +225,7 @@ export class Batcher<E> {
   private settleWhole(batch: Batch<E>, outcome: Failed, reply: Reply): void {
     const requests = Array.from(batch.members.values(), ({ asked }) => asked.request)
     if (this.isRefusal(requests, outcome, reply)) return this.repeat(batch.those())
-    for (const { asked } of batch.those()) asked.resume(this.transport.ended(asked.request, outcome, reply))
+    for (const { asked } of batch.those()) asked.end(this.transport.ended(asked.request, outcome, reply))
   }
 
   /** Whether one reply to all says that they are too many. Learns from it. */
@@ -243,7 +248,7 @@ export class Batcher<E> {
     for (const member of members) {
       if (member.gone) continue
       this.counts.repeated++
-      member.abort = this.transport.alone(member.asked)
+      member.alone = member.asked.send()
     }
   }
 }
@@ -291,8 +296,8 @@ class Member<E> {
   readonly asked: Asked<E>
   readonly batch: Batch<E>
   gone = false
-  /** Aborts the request that was sent for it alone. */
-  abort: (() => void) | undefined = undefined
+  /** The request that was sent for it alone. */
+  alone: Posted | undefined = undefined
 
   constructor(asked: Asked<E>, batch: Batch<E>) {
     this.asked = asked

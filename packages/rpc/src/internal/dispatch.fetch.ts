@@ -4,7 +4,7 @@ import type { Dispatch, Fault, Reply, Target } from "./dispatch.ts"
 export const make = (target: Target): Dispatch => {
   const underWay = new Set<AbortController>()
   return {
-    post: (body, done) => {
+    post: (body, sender) => {
       const controller = new AbortController()
       let over = false
       underWay.add(controller)
@@ -12,16 +12,18 @@ export const make = (target: Target): Dispatch => {
         underWay.delete(controller)
         if (over) return
         over = true
-        done(fault, reply)
+        sender.done(fault, reply)
       }
       exchange(target, body, controller).then(
         (result) => ("status" in result ? end(undefined, result) : end(result, undefined)),
         (error: unknown) => end(fault("closed", error instanceof Error ? error.message : String(error)), undefined)
       )
-      return () => {
-        over = true
-        underWay.delete(controller)
-        controller.abort()
+      return {
+        abort: () => {
+          over = true
+          underWay.delete(controller)
+          controller.abort()
+        }
       }
     },
     close: () => {

@@ -31,14 +31,20 @@ export interface Fault {
   readonly stale: boolean
 }
 
-export type Done = (fault: Fault | undefined, reply: Reply | undefined) => void
+/** Who posts. Told once. */
+export interface Sender {
+  readonly done: (fault: Fault | undefined, reply: Reply | undefined) => void
+}
+
+/** What was posted. */
+export interface Posted {
+  /** Closes the socket and tells nobody. */
+  readonly abort: () => void
+}
 
 export interface Dispatch {
-  /**
-   * Posts `body` and calls back once; `fresh`: over a socket that has not served before. Returns the function that
-   * aborts: it closes the socket and calls nobody.
-   */
-  readonly post: (body: string, done: Done, fresh?: boolean) => () => void
+  /** Posts `body`; `fresh`: over a socket that has not served before. */
+  readonly post: (body: string, sender: Sender, fresh?: boolean) => Posted
   /** Closes every socket; requests under way end with a fault. */
   readonly close: () => Promise<void>
   readonly inspect: () => { readonly open: number; readonly inflight: number; readonly queued: number }

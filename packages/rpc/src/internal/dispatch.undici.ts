@@ -1,6 +1,6 @@
 import { Client, Pool, type Dispatcher } from "undici"
 import { brotliDecompressSync, unzipSync } from "node:zlib"
-import type { Dispatch, Done, Fault, Target } from "./dispatch.ts"
+import type { Dispatch, Fault, Posted, Sender, Target } from "./dispatch.ts"
 
 // One handler per request instead of promises, streams and signals: the transport is most of what a call costs.
 export const make = (target: Target): Dispatch => {
@@ -20,8 +20,8 @@ export const make = (target: Target): Dispatch => {
   const post = { path: target.path, method: "POST" as const, headers: { ...target.headers } }
   const extra = new Set<Client>()
   return {
-    post: (body, done, fresh = false) => {
-      const exchange = new Exchange(target.maxBodySize, done)
+    post: (body, sender, fresh = false) => {
+      const exchange = new Exchange(target.maxBodySize, sender)
       if (fresh) {
         const client = new Client(target.origin, settings)
         extra.add(client)
@@ -29,7 +29,7 @@ export const make = (target: Target): Dispatch => {
         // Lets the request end first.
         void client.close().then(() => extra.delete(client))
       } else pool.dispatch({ ...post, body }, exchange)
-      return exchange.abort
+      return exchange
     },
     close: async () => {
       await Promise.all([pool, ...extra].map((dispatcher) => dispatcher.destroy()))
@@ -53,16 +53,21 @@ class Connection extends Client {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (handler instanceof Exchange) handler.reused = () => this.served++ > 0
+    if (handler instanceof Exchange) handler.connection = this
     return super.dispatch(options, handler)
+  }
+
+  /** Serves one more request. Whether it had served before. */
+  serve(): boolean {
+    return this.served++ > 0
   }
 }
 
-class Exchange implements Dispatcher.DispatchHandler {
-  /** Asked once, when the request goes out. */
-  reused: () => boolean = () => false
+class Exchange implements Dispatcher.DispatchHandler, Posted {
+  /** Over which it goes out; `undefined`: one that serves nobody else. */
+  connection: Connection | undefined = undefined
   private readonly limit: number
-  private readonly done: Done
+  private readonly sender: Sender
   private controller: Dispatcher.DispatchController | undefined
   private over = false
   private onUsedSocket = false
@@ -71,12 +76,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   private readonly chunks: Array<Buffer> = []
   private size = 0
 
-  constructor(limit: number, done: Done) {
+  constructor(limit: number, sender: Sender) {
     this.limit = limit
-    this.done = done
+    this.sender = sender
   }
 
-  readonly abort = (): void => {
+  abort(): void {
     if (this.over) return
     this.over = true
     this.controller?.abort(aborted)
@@ -86,7 +91,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.controller = controller
     // Aborted while it waited for a socket.
     if (this.over) return controller.abort(aborted)
-    this.onUsedSocket = this.reused()
+    this.onUsedSocket = this.connection?.serve() === true
   }
 
   onResponseStart(
@@ -114,9 +119,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     try {
       body = (encoding === undefined ? bytes : this.decode(bytes, String(encoding))).toString()
     } catch (error) {
-      return this.done(this.fault("closed", `a body that is not ${String(encoding)}`, codeOf(error)), undefined)
+      return this.sender.done(this.fault("closed", `a body that is not ${String(encoding)}`, codeOf(error)), undefined)
     }
-    this.done(undefined, {
+    this.sender.done(undefined, {
       status: this.status,
       body,
       retryAfter: first(this.headers["retry-after"]),
@@ -128,7 +133,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.over) return
     this.over = true
     const started = this.controller !== undefined
-    this.done(this.fault(started ? "closed" : "connect", describe(error), codeOf(error)), undefined)
+    this.sender.done(this.fault(started ? "closed" : "connect", describe(error), codeOf(error)), undefined)
   }
 
   private fault(reason: Fault["reason"], message: string, code: string | undefined): Fault {
@@ -140,7 +145,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.over) return
     this.over = true
     this.controller?.abort(aborted)
-    this.done(this.fault("too-large", `a reply of more than ${this.limit} bytes`, undefined), undefined)
+    this.sender.done(this.fault("too-large", `a reply of more than ${this.limit} bytes`, undefined), undefined)
   }
 
   // We do not ask for compression, but some servers compress all the same.
