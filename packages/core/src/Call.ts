@@ -96,8 +96,9 @@ export class Call {
   prepaid = false
   readonly recorder: Recorder | undefined
 
-  constructor(recorder?: Recorder) {
+  constructor(recorder?: Recorder, deadline?: number) {
     this.recorder = recorder
+    if (deadline !== undefined) this.deadline = deadline
   }
 }
 

@@ -1,6 +1,6 @@
 export { Breaker } from "@hawser/breaker"
 export { ResponseCache } from "@hawser/cache"
-export { Call, Events, JsonRpc, Options, Outcome, Trace } from "@hawser/core"
+export { Call, Events, JsonRpc, Options, Outcome, Relay, Trace } from "@hawser/core"
 export { UpstreamPool } from "@hawser/pool"
 export { Concurrency, RateLimit } from "@hawser/ratelimit"
 export { Budget, Deadline, Fallback, Hedge, Retry, Timeout } from "@hawser/retry"

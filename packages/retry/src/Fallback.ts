@@ -155,8 +155,7 @@ class Substitute {
         const failure = failureOf(cause)
         if (failure === undefined || !this.named(failure.error as never)) return Effect.failCause(cause)
         if (isDue(deadline, Call.now(this.clock))) return Effect.failCause(cause)
-        const own = new Call.Call(call?.recorder)
-        own.deadline = deadline
+        const own = new Call.Call(call?.recorder, deadline)
         return Effect.matchCauseEffect(
           Effect.provideService(
             Effect.suspend(() => instead(failure.error as never)),

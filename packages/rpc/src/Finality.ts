@@ -13,11 +13,12 @@
  */
 import { JsonRpc, Options as Read } from "@hawser/core"
 import type * as Duration from "effect/Duration"
-import { blocksOf, numberOf } from "./internal/block.ts"
+import { blocksOf } from "./internal/block.ts"
 import type { Block, Change, Heads } from "./internal/heads.ts"
 import { type Method, methods } from "./internal/methods.ts"
 import { isEmptyList, type Seen, seenIn } from "./internal/seen.ts"
 import * as Key from "./Key.ts"
+import { numberOf, quantity } from "./internal/quantity.ts"
 
 export interface Options {
   /** The chain, for keys that several chains' caches can share, as in a store. Default: keys do not say it. */
@@ -264,7 +265,7 @@ class Keeper implements Finality {
     if (asked === "pending") return nothing
     const also = [JsonRpc.makeRequest("eth_getBlockByHash", [hash, ...rest])]
     if (this.heads.hashAt(number) === hash) {
-      also.push(JsonRpc.makeRequest("eth_getBlockByNumber", [`0x${number.toString(16)}`, ...rest]))
+      also.push(JsonRpc.makeRequest("eth_getBlockByNumber", [quantity(number), ...rest]))
     }
     // It was on its way when it became the newest, and is so still.
     if (asked === "latest" && this.heads.latest()?.hash === hash) also.push(request)

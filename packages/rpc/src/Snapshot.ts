@@ -16,11 +16,10 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import { numberOf } from "./internal/block.ts"
 import { type NotFound, notFound } from "./internal/head/errors.ts"
-import { hex } from "./internal/head/looker.ts"
 import { Once } from "./internal/head/once.ts"
 import { isPinnable, type Pin, pinned } from "./internal/head/pinned.ts"
+import { numberOf, quantity } from "./internal/quantity.ts"
 
 export interface Options {
   /** The block: a tag, a number, or a block that is known. Default: the latest as the first read finds it. */
@@ -51,7 +50,7 @@ class Snapshot {
     if (typeof block === "object") return Effect.succeed(this.pin(block.number, block.hash))
     const known = this.pins.get(below) as Once<Pin, E | Call.NoAnswer<NotFound>> | undefined
     if (known !== undefined) return known.get
-    const pin = new Once(this.find(below, typeof block === "number" ? hex(block) : block))
+    const pin = new Once(this.find(below, typeof block === "number" ? quantity(block) : block))
     this.pins.set(below, pin as Once<Pin, any>)
     return pin.get
   }
@@ -64,8 +63,7 @@ class Snapshot {
   private find<E>(below: JsonRpc.Service<E>, block: string): Effect.Effect<Pin, E | Call.NoAnswer<NotFound>> {
     const request = JsonRpc.makeRequest("eth_getBlockByNumber", [block, false])
     return Effect.withFiber((fiber) => {
-      const call = new Call.Call()
-      call.deadline = fiber.getRef(Call.Current)?.deadline ?? Infinity
+      const call = new Call.Call(undefined, fiber.getRef(Call.Current)?.deadline)
       return Effect.flatMap(
         Effect.provideService(below.request(request), Call.Current, call),
         (found): Effect.Effect<Pin, Call.NoAnswer<NotFound>> => {
@@ -122,7 +120,9 @@ export const layer = <E, LE, R>(
           if (request.batch !== undefined) return JsonRpc.apart
           if (!isPinnable(request)) return below.request(request)
           return Effect.flatMap(snapshot.of(below), (pin): Effect.Effect<unknown, E> =>
-            request.method === "eth_blockNumber" ? Effect.succeed(hex(pin.number)) : below.request(pinned(request, pin))
+            request.method === "eth_blockNumber"
+              ? Effect.succeed(quantity(pin.number))
+              : below.request(pinned(request, pin))
           )
         }),
       // Whoever has no fiber is in no snapshot.

@@ -4,7 +4,8 @@ import fc from "fast-check"
 import { commitmentsToVersionedHashes, concat, type Hex, keccak256, parseGwei, toHex, toRlp } from "viem"
 import { privateKeyToAccount } from "viem/accounts"
 import { itemAt, itemsAt } from "../src/internal/rlp.ts"
-import { isHash, read } from "../src/internal/transaction.ts"
+import { isHash } from "../src/internal/quantity.ts"
+import { read } from "../src/internal/transaction.ts"
 
 const account = privateKeyToAccount(`0x${"11".repeat(32)}`)
 const to = `0x${"35".repeat(20)}` as const

@@ -1,10 +1,9 @@
 /**
  * One load, shared by all who ask for its key while it runs, and the `Call` it runs under.
  *
- * The load has a call of its own, so that its attempts and deadline are nobody's in particular. But what it learns
- * about upstreams is told to everyone who waits: the steps to those who keep a report, the failures to all.
+ * The load has a call of its own, so that its attempts and deadline are nobody's in particular; see `Relay`.
  */
-import { Call } from "@hawser/core"
+import { Call, Relay } from "@hawser/core"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -111,7 +110,7 @@ class FlightCall extends Call.Call {
   constructor(waiters: Waiters<Member>) {
     super()
     this.waiters = waiters
-    this.failures = new SharedFailures(waiters)
+    this.failures = new Relay.Failures(waiters)
   }
 
   welcome(member: Member): void {
@@ -119,7 +118,7 @@ class FlightCall extends Call.Call {
     if (member.call === undefined) return
     member.call.worker = this
     for (const [upstream, error] of this.failures) Call.fail(member.call, upstream, error)
-    if (member.call.recorder !== undefined) this.recorder ??= new Relay(this.waiters)
+    if (member.call.recorder !== undefined) this.recorder ??= new Relay.Recorder(this.waiters)
   }
 
   /** Sets the latest deadline of those who wait, unless a layer below has set an earlier one. */
@@ -127,32 +126,5 @@ class FlightCall extends Call.Call {
     if (this.deadline < this.granted) this.ceiling = Math.min(this.ceiling, this.deadline)
     if (this.waiters.size > 0) this.granted = this.waiters.latest
     this.deadline = Math.min(this.ceiling, this.granted)
-  }
-}
-
-class SharedFailures extends Map<string, unknown> {
-  private readonly waiters: Waiters<Member>
-
-  constructor(waiters: Waiters<Member>) {
-    super()
-    this.waiters = waiters
-  }
-
-  override set(upstream: string, error: unknown): this {
-    for (const { call } of this.waiters) if (call !== undefined) Call.fail(call, upstream, error)
-    return super.set(upstream, error)
-  }
-}
-
-class Relay extends Call.Recorder {
-  private readonly waiters: Waiters<Member>
-
-  constructor(waiters: Waiters<Member>) {
-    super()
-    this.waiters = waiters
-  }
-
-  override add(...step: Parameters<Call.Recorder["add"]>): void {
-    for (const member of this.waiters) member.call?.recorder?.add(...step)
   }
 }

@@ -89,8 +89,7 @@ export const poll = <E, R>(
       for (let i = 0; i < of; i++) {
         // The first may have decided already, without waiting.
         if (decided) break
-        const call = new Call.Call(caller.recorder)
-        call.deadline = caller.deadline
+        const call = new Call.Call(caller.recorder, caller.deadline)
         call.tried = tried
         const fiber = run(Effect.provideService(ask, Call.Current, call))
         fibers.push(fiber)

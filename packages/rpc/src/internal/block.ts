@@ -1,6 +1,7 @@
 /** Which blocks a request is about. */
 import type { JsonRpc } from "@hawser/core"
 import { fromTheFirst, methods } from "./methods.ts"
+import { isHash, numberOf } from "./quantity.ts"
 
 /**
  * Which block a request names: by number, by tag, or by hash. With `requireCanonical` a node refuses a block that has
@@ -89,14 +90,4 @@ const endOf = (value: unknown, omitted: Ref): Ref | undefined => {
   if (value === undefined || value === null) return omitted
   const ref = typeof value === "string" ? named(value) : undefined
   return typeof ref === "object" ? undefined : ref
-}
-
-const isHash = (value: unknown): value is string =>
-  typeof value === "string" && value.length === 66 && value.startsWith("0x")
-
-/** The number that a quantity stands for, if it is one. */
-export const numberOf = (value: unknown): number | undefined => {
-  if (typeof value !== "string" || !value.startsWith("0x")) return undefined
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : undefined
 }

@@ -44,8 +44,7 @@ export const broadcast = <A, E, R>(
         if (open === 0 || accepts(exit.value)) resume(Effect.succeed(replies))
       }
       for (let i = 0; i < targets; i++) {
-        const call = new Call.Call(caller.recorder)
-        call.deadline = caller.deadline
+        const call = new Call.Call(caller.recorder, caller.deadline)
         call.tried = tried
         const member = run(Effect.provideService(until(send(call), call, clock, late), Call.Current, call))
         own.push(member)

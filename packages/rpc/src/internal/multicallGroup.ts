@@ -1,5 +1,4 @@
-import { Call } from "@hawser/core"
-import type { JsonRpc } from "@hawser/core"
+import { Call, type JsonRpc, Relay } from "@hawser/core"
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { bytesOf, type Part } from "./multicall.ts"
@@ -34,39 +33,9 @@ export class Group<E> {
       recorded ||= call?.recorder !== undefined
       deadline = Math.max(deadline, call?.deadline ?? Infinity)
     }
-    const call = new Call.Call(recorded ? new Relay(members) : undefined)
-    call.deadline = deadline
-    call.failures = new Failures(members)
+    const call = new Call.Call(recorded ? new Relay.Recorder(members) : undefined, deadline)
+    call.failures = new Relay.Failures(members)
     for (const member of members) if (member.call !== undefined) member.call.worker = call
     return call
-  }
-}
-
-type Members = ReadonlySet<{ readonly call: Call.Call | undefined }>
-
-class Failures extends Map<string, unknown> {
-  private readonly members: Members
-
-  constructor(members: Members) {
-    super()
-    this.members = members
-  }
-
-  override set(upstream: string, error: unknown): this {
-    for (const { call } of this.members) if (call !== undefined) Call.fail(call, upstream, error)
-    return super.set(upstream, error)
-  }
-}
-
-class Relay extends Call.Recorder {
-  private readonly members: Members
-
-  constructor(members: Members) {
-    super()
-    this.members = members
-  }
-
-  override add(...step: Parameters<Call.Recorder["add"]>): void {
-    for (const { call } of this.members) call?.recorder?.add(...step)
   }
 }

@@ -1,5 +1,5 @@
 /** What an answer says of itself: in which block it is. */
-import { numberOf } from "./block.ts"
+import { numberOf } from "./quantity.ts"
 
 export interface Seen {
   readonly number: number

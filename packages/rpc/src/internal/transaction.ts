@@ -1,9 +1,8 @@
 // The hash under which a chain knows a signed transaction, from its raw form.
 import { keccak_256 } from "@noble/hashes/sha3.js"
 import { bytesToHex, concatBytes, hexToBytes } from "@noble/hashes/utils.js"
+import type { Hash } from "./quantity.ts"
 import { type Item, itemsAt } from "./rlp.ts"
-
-export type Hash = `0x${string}`
 
 export interface Transaction {
   readonly hash: Hash
@@ -55,6 +54,3 @@ const bytesOf = (raw: unknown): Uint8Array | undefined => {
     return undefined
   }
 }
-
-/** Whether a value has the form of a hash. */
-export const isHash = (value: unknown): value is Hash => typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value)

@@ -7,7 +7,8 @@ import { TransportError } from "../RpcError.ts"
 import { broadcast } from "./broadcast.ts"
 import { type CauseOf, InDoubt } from "./transactionDoubt.ts"
 import { type Ground as Looking, Lookup } from "./transactionLookup.ts"
-import { type Hash, isHash, read, type Transaction } from "./transaction.ts"
+import { read, type Transaction } from "./transaction.ts"
+import { type Hash, isHash } from "./quantity.ts"
 
 /** What happens to a transaction. */
 export type Event =

@@ -1,5 +1,5 @@
 import { Call, type JsonRpc, Outcome } from "@hawser/core"
-import type { Hash } from "./transaction.ts"
+import type { Hash } from "./quantity.ts"
 
 /** The causes that the errors of a client may hold. */
 export type CauseOf<E> = E extends Call.NoAnswer<infer C> ? C : never

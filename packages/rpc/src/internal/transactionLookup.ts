@@ -2,7 +2,7 @@
 import { Call, type Events, JsonRpc } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Hash } from "./transaction.ts"
+import type { Hash } from "./quantity.ts"
 
 /** What is asked, and what is told. */
 export interface Ground<E> {
@@ -60,8 +60,7 @@ export class Lookup<E> {
       if (left <= 0 || !Call.fits(call, Call.now(ground.clock), 0)) return Effect.succeed(nobody)
       const recorder = new Recorder(call.recorder)
       // Of its own, but for what bounds it: a failure here is none of the transaction's.
-      const look = new Call.Call(recorder)
-      look.deadline = call.deadline
+      const look = new Call.Call(recorder, call.deadline)
       // Known from the send, so that a round in which nobody was asked is not counted as a request.
       look.pooled = call.pooled
       look.budget = call.budget

@@ -24,7 +24,7 @@ export const hintsOf = (kind: Kind, text: string): Hints => {
     case "range-addresses":
       return optional("addresses", capOf(text))
     case "missing":
-      return { ...optional("block", quantity(block.exec(text)?.[1])), ...optional("earliest", earliestOf(text)) }
+      return { ...optional("block", numeral(block.exec(text)?.[1])), ...optional("earliest", earliestOf(text)) }
   }
   return none
 }
@@ -40,7 +40,7 @@ export const sanitized = ({ addresses, block, earliest, range }: Hints): Hints =
 const rangeOf = (text: string): Hints => {
   const found = proposal.exec(text)
   if (found !== null) {
-    const range = span({ from: quantity(found[1] ?? found[3]), to: quantity(found[2] ?? found[4]) })
+    const range = span({ from: numeral(found[1] ?? found[3]), to: numeral(found[2] ?? found[4]) })
     if (range !== undefined) return { range }
   }
   // A limit on results or bytes says nothing about blocks.
@@ -69,9 +69,9 @@ const block = /\b(?:block|height)(?: number)? #?(0x[0-9a-f]{1,14}|\d{1,16})\b/
 
 const earliest = /\b(?:earliest available|lowest height)(?: block)? is:? (0x[0-9a-f]{1,14}|\d{1,16})\b/
 
-const earliestOf = (text: string): number | undefined => quantity(earliest.exec(text)?.[1])
+const earliestOf = (text: string): number | undefined => numeral(earliest.exec(text)?.[1])
 
-const quantity = (text: string | undefined): number | undefined =>
+const numeral = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : natural(Number(text))
 
 const natural = (value: unknown): number | undefined =>

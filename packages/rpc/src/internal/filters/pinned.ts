@@ -62,8 +62,7 @@ const create = <E>(below: JsonRpc.Service<E>, scope: string) =>
 const asked = <E>(below: JsonRpc.Service<E>, method: string, params: ReadonlyArray<unknown>, scope: string) =>
   Effect.withFiber((fiber) => {
     const report = new Call.Recorder()
-    const call = new Call.Call(report)
-    call.deadline = fiber.getRef(Call.Current)?.deadline ?? Infinity
+    const call = new Call.Call(report, fiber.getRef(Call.Current)?.deadline)
     return below.request(JsonRpc.makeRequest(method, params)).pipe(
       Effect.map((answer) => ({ answer, answeredBy: report.answeredBy })),
       Effect.provideService(Call.Current, call),

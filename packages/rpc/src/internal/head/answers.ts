@@ -4,15 +4,16 @@ import { Call, type JsonRpc } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TransportError } from "../../RpcError.ts"
-import { type Blocks, numberOf } from "../block.ts"
+import type { Blocks } from "../block.ts"
 import { methods } from "../methods.ts"
 import { absurd } from "./chainState.ts"
 import { behind, type HeadError, notFound } from "./errors.ts"
 import { type Evidence, height, readerOf } from "./evidence.ts"
 import type { Fork } from "./history.ts"
-import { hex, type Looker } from "./looker.ts"
+import type { Looker } from "./looker.ts"
 import type { Shared } from "./shared.ts"
 import type { Tracker } from "./tracker.ts"
+import { numberOf, quantity } from "../quantity.ts"
 
 /** A head that nobody vouches for waits this long for the word of others, in milliseconds. */
 export const secondOpinion = 1_000
@@ -79,14 +80,14 @@ export class Answers<E> {
     this.show(seen, told)
     return this.isVouched(number) || !told
       ? Effect.succeed(result)
-      : Effect.map(this.vouch(seen), () => (this.isVouched(number) ? result : hex(shared.state.floor!)))
+      : Effect.map(this.vouch(seen), () => (this.isVouched(number) ? result : quantity(shared.state.floor!)))
   }
 
   /** The head that can be told of, in place of one for which nobody vouches. */
   private atFloor(request: JsonRpc.Request, result: unknown): Effect.Effect<unknown, E> {
     return Call.use((call) => {
       Call.spend(call)
-      const params = [hex(this.shared.state.floor!), ...request.params.slice(1)]
+      const params = [quantity(this.shared.state.floor!), ...request.params.slice(1)]
       return Effect.map(this.below.request({ ...request, params }), (block) => block ?? result)
     })
   }

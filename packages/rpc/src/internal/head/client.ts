@@ -3,11 +3,10 @@ import { Call, JsonRpc, Outcome } from "@hawser/core"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { numberOf } from "../block.ts"
 import { methods } from "../methods.ts"
 import { NotFound } from "./errors.ts"
-import { hex } from "./looker.ts"
 import type { Shared } from "./shared.ts"
+import { numberOf, quantity } from "../quantity.ts"
 
 type Change<E> = (exit: Exit.Exit<unknown, E>) => Exit.Exit<unknown, E>
 
@@ -17,7 +16,7 @@ export const telling = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
     if (exit._tag === "Failure") return exit
     const { floor } = shared.state
     const number = numberOf(exit.value)
-    return floor !== undefined && number !== undefined && number < floor ? Exit.succeed(hex(floor)) : exit
+    return floor !== undefined && number !== undefined && number < floor ? Exit.succeed(quantity(floor)) : exit
   }
   const orNull: Change<E> = (exit) =>
     exit._tag === "Failure" && isNull(exit.cause, shared.settings.lag === "serve") ? Exit.succeed(null) : exit

@@ -1,6 +1,6 @@
 // What an answer shows of the chain behind the upstream that gave it.
 import type { JsonRpc } from "@hawser/core"
-import { numberOf } from "../block.ts"
+import { numberOf } from "../quantity.ts"
 
 /** A block as an answer shows it; without a hash, only its number. */
 export interface Evidence {

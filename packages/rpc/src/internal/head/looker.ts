@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 import { type Evidence, readerOf } from "./evidence.ts"
 import type { Fork } from "./history.ts"
+import { quantity } from "../quantity.ts"
 
 const longest = "10 seconds"
 
@@ -13,8 +14,6 @@ const longest = "10 seconds"
 const deepest = 64
 
 const latest = JsonRpc.makeRequest("eth_getBlockByNumber", ["latest", false])
-
-export const hex = (number: number): string => `0x${number.toString(16)}`
 
 const hasty = (): Call.Call => {
   const call = new Call.Call()
@@ -77,7 +76,7 @@ export class Looker {
     if (this.tracing) return
     this.tracing = true
     const step = (number: number, left: number): void =>
-      this.ask(JsonRpc.makeRequest("eth_getBlockByNumber", [hex(number), false]), (_, fork) => {
+      this.ask(JsonRpc.makeRequest("eth_getBlockByNumber", [quantity(number), false]), (_, fork) => {
         if (fork !== undefined && fork.from < number && left > 0) step(fork.from, left - 1)
         else this.tracing = false
       })

@@ -2,7 +2,7 @@
 import type { JsonRpc } from "@hawser/core"
 import { blocksOf } from "../block.ts"
 import { methods } from "../methods.ts"
-import { hex } from "./looker.ts"
+import { quantity } from "../quantity.ts"
 
 /** What a request is pinned to; without a hash, by its number alone. */
 export interface Pin {
@@ -48,16 +48,16 @@ export const pinned = (request: JsonRpc.Request, pin: Pin): JsonRpc.Request => {
   }
   const with_ = (block: unknown) =>
     place < params.length ? params.with(place, block) : [...params, ...Array(place - params.length).fill(null), block]
-  if (pin.hash === undefined) return { ...request, params: with_(hex(pin.number)) }
+  if (pin.hash === undefined) return { ...request, params: with_(quantity(pin.number)) }
   const sister = byName.get(request.method)
   if (sister !== undefined) return { ...request, method: sister, params: with_(pin.hash) }
-  return { ...request, params: with_(byObject.has(request.method) ? { blockHash: pin.hash } : hex(pin.number)) }
+  return { ...request, params: with_(byObject.has(request.method) ? { blockHash: pin.hash } : quantity(pin.number)) }
 }
 
 const pinnedFilter = (filter: Readonly<Record<string, unknown>>, pin: Pin, from: unknown): unknown => {
   const { fromBlock, toBlock: _, ...rest } = filter
-  if (from !== "latest") return { ...rest, fromBlock, toBlock: hex(pin.number) }
+  if (from !== "latest") return { ...rest, fromBlock, toBlock: quantity(pin.number) }
   return pin.hash === undefined
-    ? { ...rest, fromBlock: hex(pin.number), toBlock: hex(pin.number) }
+    ? { ...rest, fromBlock: quantity(pin.number), toBlock: quantity(pin.number) }
     : { ...rest, blockHash: pin.hash }
 }

@@ -6,9 +6,10 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Chunk, Cursor, Filter, Log } from "../../Logs.ts"
 import { faultOf } from "./gather.ts"
-import { type Bounds, type End, quantity, span } from "./query.ts"
+import { type Bounds, type End, span } from "./query.ts"
 import { Splitter } from "./splitter.ts"
 import { type Failing, malformed, TooManyLogs } from "./trouble.ts"
+import { quantity } from "../quantity.ts"
 
 export interface Settings {
   readonly from: End | undefined

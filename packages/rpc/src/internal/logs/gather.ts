@@ -1,7 +1,7 @@
 // Puts the answers to pieces together again.
 import type { Log } from "../../Logs.ts"
-import { numberOf } from "../block.ts"
 import type { Bounds, Piece } from "./query.ts"
+import { numberOf } from "../quantity.ts"
 
 /** Why an answer is none; `undefined`: it is a list of logs, all of the piece's blocks. */
 export const faultOf = (answer: unknown, { from, to }: Bounds): string | undefined => {

@@ -1,6 +1,7 @@
 // A log query that can be taken apart, and its pieces as requests.
 import { JsonRpc } from "@hawser/core"
 import { blocksOf } from "../block.ts"
+import { quantity } from "../quantity.ts"
 
 /** The end of a range: a block, or a tag that stands for one. */
 export type End = number | "latest" | "safe" | "finalized" | "earliest"
@@ -66,8 +67,6 @@ export const requestOf = (query: Query, { addresses, from, to, topics }: Piece):
       ...(topics === query.filter["topics"] ? {} : { topics })
     }
   ])
-
-export const quantity = (number: number): string => `0x${number.toString(16)}`
 
 export const span = ({ from, to }: Bounds): number => to - from + 1
 

@@ -3,7 +3,6 @@ import { Call, type Events, JsonRpc, Outcome } from "@hawser/core"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Event, Inspection, Log } from "../../Logs.ts"
-import { numberOf } from "../block.ts"
 import type { Heads } from "../heads.ts"
 import { Caps } from "./caps.ts"
 import { below, faultOf, fork, Gathering } from "./gather.ts"
@@ -11,6 +10,7 @@ import { type Limits, Plan } from "./plan.ts"
 import { type Bounds, type End, type Piece, type Query, read, requestOf, span, whole } from "./query.ts"
 import { isRefusal, refusalOf } from "./refusal.ts"
 import { type Failing, malformed, noAnswer, Reorganised, TooManyLogs } from "./trouble.ts"
+import { numberOf } from "../quantity.ts"
 
 export interface Settings {
   readonly concurrency: number
@@ -224,8 +224,7 @@ export class Splitter<E> implements JsonRpc.Stage<Failing<E>> {
   // A call of its own, with attempts of its own and the deadline of the caller's.
   private alone(request: JsonRpc.Request): Effect.Effect<unknown, E> {
     return Call.use((caller) => {
-      const call = new Call.Call(caller.recorder)
-      call.deadline = caller.deadline
+      const call = new Call.Call(caller.recorder, caller.deadline)
       return Effect.tapError(Effect.provideService(this.service.request(request), Call.Current, call), (error) =>
         Effect.sync(() => {
           if (!(error instanceof Call.NoAnswer)) return

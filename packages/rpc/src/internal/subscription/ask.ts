@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { type Head, type Header, readHead } from "./head.ts"
 import { type Log, readLogs } from "./ledger.ts"
 import { Listener } from "./listener.ts"
+import { quantity } from "../quantity.ts"
 
 /** How long one request may take. */
 const limit = 10_000
@@ -73,7 +74,7 @@ export class Asker<E> {
   }
 
   byNumber(number: number): Effect.Effect<Head, E | NotThere> {
-    return this.head(this.request("eth_getBlockByNumber", [`0x${number.toString(16)}`, false]), String(number))
+    return this.head(this.request("eth_getBlockByNumber", [quantity(number), false]), String(number))
   }
 
   byHash(hash: string): Effect.Effect<Head, E | NotThere> {

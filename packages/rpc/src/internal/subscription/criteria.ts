@@ -1,7 +1,7 @@
 // Which logs are wanted: in one form, so that the same wish is known as the same.
 import { keccak_256 } from "@noble/hashes/sha3.js"
 import { hexToBytes } from "@noble/hashes/utils.js"
-import { quantity } from "./head.ts"
+import { numberOf } from "../quantity.ts"
 
 /** Addresses and topics that a log may have. An empty list, or `null`, is anything. */
 export interface Criteria {
@@ -25,7 +25,7 @@ export const readCriteria = (filter: unknown): Criteria | string => {
   if (places.length > 4 || places.some((place) => place === undefined)) return "topics are up to four of 32 bytes each"
   // Places that may be anything, at the end, still say how many topics there are at least.
   const wanted = places.map((place) => (place!.length === 0 ? null : place!))
-  return { address: addresses, topics: wanted, from: quantity(fromBlock) ?? 0, to: quantity(toBlock) ?? Infinity }
+  return { address: addresses, topics: wanted, from: numberOf(fromBlock) ?? 0, to: numberOf(toBlock) ?? Infinity }
 }
 
 const listOf = (value: unknown, length: number): ReadonlyArray<string> | undefined => {

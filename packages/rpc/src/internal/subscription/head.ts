@@ -1,4 +1,5 @@
 /** A block's header, as far as following the chain needs it. */
+import { isHash, numberOf } from "../quantity.ts"
 export interface Head {
   readonly number: number
   readonly hash: string
@@ -22,13 +23,13 @@ export interface Header {
 export const readHead = (value: unknown, keep: (block: Header) => Header = headerOf): Head | undefined => {
   if (typeof value !== "object" || value === null) return undefined
   const { hash, number, parentHash, timestamp } = value as Record<string, unknown>
-  const height = quantity(number)
+  const height = numberOf(number)
   if (height === undefined || !isHash(hash) || !isHash(parentHash)) return undefined
   return {
     number: height,
     hash: hash.toLowerCase(),
     parentHash: parentHash.toLowerCase(),
-    timestamp: quantity(timestamp),
+    timestamp: numberOf(timestamp),
     header: keep(value as Header)
   }
 }
@@ -46,11 +47,3 @@ export const identityOf = ({ hash, logsBloom, number, parentHash }: Header): Hea
   parentHash,
   logsBloom
 })
-
-const isHash = (value: unknown): value is string => typeof value === "string" && /^0x[0-9a-f]{64}$/i.test(value)
-
-export const quantity = (value: unknown): number | undefined => {
-  if (typeof value !== "string" || !/^0x[0-9a-f]+$/i.test(value)) return undefined
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : undefined
-}

@@ -8,6 +8,7 @@ import { Listener, unheard } from "./listener.ts"
 import { SubscriptionLost } from "./lost.ts"
 import { type Ground, Pump } from "./pump.ts"
 import { Audience, headsTopic, LogsTopic } from "./topic.ts"
+import { quantity } from "../quantity.ts"
 
 interface Topic {
   readonly audience: Audience
@@ -151,7 +152,7 @@ export class Sessions<E> {
 
   private join(key: string, listener: Listener): string {
     const topic = this.topics.get(key)!
-    const id = `0x${(++this.count).toString(16)}`
+    const id = quantity(++this.count)
     const own: Listener = {
       onOpen: () => {},
       onNotification: (result) => listener.onNotification(result),
