@@ -44,16 +44,19 @@ export const make = <A>(): Hub<A> => {
       }
     },
     emit(event) {
-      for (const listener of listeners) {
-        try {
-          listener(event)
-        } catch (error) {
-          queueMicrotask(() => {
-            throw error
-          })
-        }
-      }
+      for (const listener of listeners) safely(() => listener(event))
     }
+  }
+}
+
+/** Calls somebody who may throw: it disturbs nobody else, and surfaces as an uncaught error. */
+export const safely = (f: () => void): void => {
+  try {
+    f()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
   }
 }
 

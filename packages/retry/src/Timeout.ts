@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import { type Alarm, alarmOf } from "./internal/alarm.ts"
 import { type Limit, readLimit } from "./internal/limit.ts"
 import { Within } from "./internal/within.ts"
@@ -27,7 +28,7 @@ export class TimeoutError extends Data.TaggedError("TimeoutError")<{
   }
 }
 
-export const isTimeoutError = (u: unknown): u is TimeoutError => u instanceof TimeoutError
+export const isTimeoutError = (u: unknown): u is TimeoutError => Predicate.isTagged(u, "TimeoutError") && "limit" in u
 
 /** Times are milliseconds. */
 export interface Event {

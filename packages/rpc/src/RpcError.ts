@@ -16,6 +16,7 @@
 import { JsonRpc, Outcome } from "@hawser/core"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import * as Classify from "./internal/errors/classify.ts"
 import type { Hints } from "./internal/errors/hints.ts"
 import { isRejected, type Kind, meanings, type TroubleKind } from "./internal/errors/kind.ts"
@@ -49,7 +50,8 @@ export class TransportError extends Data.TaggedError("TransportError")<{
   }
 }
 
-export const isTransportError = (u: unknown): u is TransportError => u instanceof TransportError
+export const isTransportError = (u: unknown): u is TransportError =>
+  Predicate.isTagged(u, "TransportError") && Outcome.TypeId in u
 
 const unreached = Outcome.verdict({ ran: "no" })
 
@@ -73,7 +75,8 @@ export class ResponseError extends Data.TaggedError("ResponseError")<{
   readonly [Outcome.TypeId]: Outcome.Verdict
 }> {}
 
-export const isResponseError = (u: unknown): u is ResponseError => u instanceof ResponseError
+export const isResponseError = (u: unknown): u is ResponseError =>
+  Predicate.isTagged(u, "ResponseError") && Outcome.TypeId in u
 
 /** What a reply was found to mean. */
 export interface Classified {

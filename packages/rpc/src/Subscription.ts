@@ -12,7 +12,7 @@
  * insisted. Only logs that were told are taken back. More than `gap` missed or `depth` replaced blocks end the subscription
  * with {@link SubscriptionLost}: rather an end than a gap.
  */
-import { Call, type Events, JsonRpc, Options as Read } from "@hawser/core"
+import { Call, Events, JsonRpc, Options as Read } from "@hawser/core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -29,7 +29,9 @@ import { Listener, type Opened } from "./internal/subscription/listener.ts"
 import { SubscriptionLost } from "./internal/subscription/lost.ts"
 import type { Event } from "./internal/subscription/pump.ts"
 import { type Failing, Sessions } from "./internal/subscription/sessions.ts"
+import type { Filter } from "./Logs.ts"
 
+export type { Filter } from "./Logs.ts"
 export type { Header } from "./internal/subscription/head.ts"
 export type { Log } from "./internal/subscription/ledger.ts"
 export { Listener, type Opened } from "./internal/subscription/listener.ts"
@@ -74,7 +76,7 @@ export const make = <E>(
   options?: Options
 ): Effect.Effect<JsonRpc.Service<SubscribingError<E>>, never, Scope.Scope> => {
   const settings = read(options)
-  return Effect.map(build(client, settings, nobody), ({ inspect, request }) => ({
+  return Effect.map(build(client, settings, Events.nobody), ({ inspect, request }) => ({
     name: client.name,
     request,
     inspect: () => ({ ...client.inspect(), subscription: inspect() })
@@ -95,8 +97,6 @@ export const layer = (options?: Options) => {
       }))
     )
 }
-
-const nobody: Events.Sink<Event> = { active: false, emit: () => {} }
 
 const build = <E>(
   below: JsonRpc.Service<E>,
@@ -216,12 +216,6 @@ export const newHeads = <E>(
   options?: StreamOptions
 ): Stream.Stream<Header, E | SubscriptionLost> =>
   stream(client, ["newHeads"], options) as Stream.Stream<Header, E | SubscriptionLost>
-
-/** Which logs: of these addresses, with these topics, as in `eth_getLogs`. Default: all. */
-export interface Filter {
-  readonly address?: string | ReadonlyArray<string> | undefined
-  readonly topics?: ReadonlyArray<string | ReadonlyArray<string> | null> | undefined
-}
 
 /** The logs of new blocks; `removed: true` takes back one whose block was replaced. */
 export const logs = <E>(

@@ -7,9 +7,7 @@ import { build } from "./build.ts"
 import type { Event } from "./ground.ts"
 import type { Spec } from "./member.ts"
 import type { Disagreement } from "./quorum.ts"
-import type { LayerQuorum, Settings } from "./settings.ts"
-
-type UpstreamLayer = Layer.Layer<JsonRpc.Upstream<any>>
+import type { LayerQuorum, Settings, UpstreamLayer } from "./settings.ts"
 
 /** Builds the upstreams, and what asks them. */
 export const client = (

@@ -54,7 +54,7 @@ const readMember = <U>(member: { readonly upstream: U }): Spec<U> =>
     capacity: readCapacity
   }) as Spec<U>
 
-type UpstreamLayer = Layer.Layer<JsonRpc.Upstream<any>>
+export type UpstreamLayer = Layer.Layer<JsonRpc.Upstream<any>>
 
 /** Upstreams as a layer takes them; their names are known when they are built. */
 export const readLayers = (given: ReadonlyArray<UpstreamPool.Upstream>): ReadonlyArray<Spec<UpstreamLayer>> => {

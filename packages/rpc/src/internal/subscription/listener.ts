@@ -38,14 +38,3 @@ export const unheard = (upstream: string): JsonRpc.Rejected =>
     kind: "invalid",
     [Outcome.TypeId]: Outcome.verdict({ counts: "neutral", again: "nowhere", ran: "no" })
   })
-
-/** Tells a listener. One who throws disturbs nobody else. */
-export const guarded = (f: () => void): void => {
-  try {
-    f()
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error
-    })
-  }
-}

@@ -1,5 +1,5 @@
 // What several listen to at once: one source, told to all.
-import { JsonRpc } from "@hawser/core"
+import { Events, JsonRpc } from "@hawser/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -7,7 +7,7 @@ import { delay } from "./backoff.ts"
 import { type Criteria, filterOf, mayHold } from "./criteria.ts"
 import type { Step } from "./follower.ts"
 import { Ledger } from "./ledger.ts"
-import { guarded, type Listener } from "./listener.ts"
+import type { Listener } from "./listener.ts"
 import { SubscriptionLost } from "./lost.ts"
 import type { Ground, Reader } from "./pump.ts"
 import { Signal } from "./signal.ts"
@@ -31,14 +31,14 @@ export class Audience {
   }
 
   tell(result: unknown): void {
-    for (const listener of this.listeners) guarded(() => listener.onNotification(result))
+    for (const listener of this.listeners) Events.safely(() => listener.onNotification(result))
   }
 
   lost(error: SubscriptionLost): void {
     const listeners = Array.from(this.listeners)
     this.listeners.clear()
     this.onLost()
-    for (const listener of listeners) guarded(() => listener.onLost(error))
+    for (const listener of listeners) Events.safely(() => listener.onLost(error))
   }
 }
 

@@ -1,7 +1,8 @@
 // One socket and what goes over it, from its handshake to its end. Takes the time as an argument and owns no timer: it says
 // when it wants to be looked at.
+import { Events } from "@hawser/core"
 import { type Outcome, readItem } from "../reply.ts"
-import { guarded, type Listener } from "../subscription/listener.ts"
+import type { Listener } from "../subscription/listener.ts"
 import type { Ending, Open, Socket, Target } from "./socket.ts"
 
 /** Why a link is over. */
@@ -162,7 +163,7 @@ export class Link {
     this.waiting.clear()
     this.listeners.clear()
     this.ground.over(this, why)
-    for (const listener of listeners) guarded(() => listener.onLost(why))
+    for (const listener of listeners) Events.safely(() => listener.onLost(why))
     for (const entry of entries) entry.done(why, sent)
   }
 
@@ -186,7 +187,7 @@ export class Link {
   private notify({ method, params }: Message): void {
     if (method !== "eth_subscription" || typeof params !== "object" || params === null) return
     const listener = this.listeners.get(idOf(params.subscription))
-    if (listener !== undefined) guarded(() => listener.onNotification(params.result))
+    if (listener !== undefined) Events.safely(() => listener.onNotification(params.result))
   }
 
   private answer(reply: Message): void {
@@ -223,7 +224,7 @@ export class Link {
       this.unsubscribe(id)
       this.rest()
     }
-    guarded(() => listener.onOpen({ upstream: this.ground.upstream, id, cancel }))
+    Events.safely(() => listener.onOpen({ upstream: this.ground.upstream, id, cancel }))
   }
 
   // What the node says to that changes nothing.
