@@ -4,24 +4,16 @@
  * What finds no room waits in a line that is fair and can be left at any moment. Work that runs is never cancelled: a
  * limit that shrinks lets nobody in until enough have ended.
  */
-import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
-import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
+import { Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import { Aimd, Gradient, type Sample as AdaptiveSample } from "./internal/adaptive.ts"
-import { Line, readPriority } from "./internal/line.ts"
-import { Permits } from "./internal/permits.ts"
-import {
-  adaptiveOf,
-  type AdaptiveSettings,
-  layerReaders,
-  makeReaders,
-  type Settings
-} from "./internal/concurrencySettings.ts"
+import type { Sample as AdaptiveSample } from "./internal/adaptive.ts"
+import { adaptiveOf, layerReaders, makeReaders } from "./internal/concurrencySettings.ts"
+import { type ConcurrencyFull, open } from "./internal/places.ts"
+
+export { ConcurrencyFull, sampleOf } from "./internal/places.ts"
 
 /**
  * What one request says about the capacity of the upstream: it was answered, it was dropped (no answer in time, or
@@ -79,43 +71,9 @@ export interface Pass {
   readonly class?: string | undefined
 }
 
-/** No room: refused before anything was sent, so it costs neither an attempt nor budget. */
-export class ConcurrencyFull extends Data.TaggedError("ConcurrencyFull")<{
-  readonly upstream: string
-  /** `limit`: no room in time. `queue`: no room in the line. */
-  readonly reason: "limit" | "queue"
-  /** How many may run at once. */
-  readonly limit: number
-  /** Standing in line would get it through. */
-  readonly queueable: boolean
-}> {
-  get [Outcome.TypeId](): Outcome.Verdict {
-    return Outcome.refusal(undefined, this.queueable ? "wait" : undefined)
-  }
-
-  override get message(): string {
-    const { limit, reason, upstream } = this
-    return reason === "queue"
-      ? `Too many wait for one of the ${limit} places at ${upstream}`
-      : `All ${limit} places at ${upstream} are taken`
-  }
-}
-
 /** Whether an error is a concurrency limit's refusal. */
 export const isConcurrencyFull = (u: unknown): u is ConcurrencyFull =>
   Predicate.isTagged(u, "ConcurrencyFull") && Outcome.TypeId in u
-
-/**
- * What a failure says about capacity, by default. Dropped: an error named `TimeoutError` (Effect's, the platform's,
- * ours), or one whose verdict says when to come back. A success: an error that counts as one, such as a revert. All
- * else says nothing: an upstream that fails at once is not overloaded, and a refusal never reached it.
- */
-export const sampleOf = (error: unknown): Sample => {
-  const { counts, refused, retryAfter } = Outcome.of(error)
-  if (refused || counts === "neutral") return "ignored"
-  if (retryAfter !== undefined || (error instanceof Error && error.name === "TimeoutError")) return "dropped"
-  return counts === "success" ? "success" : "ignored"
-}
 
 /** What a limiter tells as it happens. */
 export interface Event {
@@ -166,9 +124,9 @@ export const make = <E = unknown>(
   const adaptive = adaptiveOf(settings)
   return Effect.suspend(() => {
     const events = Events.make<Event>()
-    return Effect.map(build(settings, adaptive, settings.name, events), ({ admit, inspect }) => ({
-      execute: (self, pass) => Effect.suspend(() => admit(self, pass?.class ?? "", pass?.priority ?? 0)),
-      inspect,
+    return Effect.map(open(settings, adaptive, settings.name, events), (places) => ({
+      execute: (self, pass) => Effect.suspend(() => places.admit(self, pass?.class ?? "", pass?.priority ?? 0)),
+      inspect: () => places.inspect(),
       events
     }))
   })
@@ -192,113 +150,12 @@ export const layer = <EP = any>(
   const adaptive = adaptiveOf(settings)
   return (self) =>
     JsonRpc.transform(self, "concurrency", (below, events) =>
-      Effect.map(build(settings, adaptive, below.name, events), ({ admit, inspect }) => ({
+      Effect.map(open(settings, adaptive, below.name, events), (places) => ({
         request: (request) =>
-          Effect.suspend(() => admit(below.request(request), settings.classOf(request), settings.priority(request))),
-        inspect
+          Effect.suspend(() =>
+            places.admit(below.request(request), settings.classOf(request), settings.priority(request))
+          ),
+        inspect: () => places.inspect()
       }))
     )
-}
-
-/** The place of one request. It is numbered when taken: 0 is none. */
-class Place {
-  number = 0
-  since = 0
-}
-
-const build = (
-  settings: Settings,
-  adaptive: AdaptiveSettings | undefined,
-  upstream: string,
-  events: Events.Sink<Event>
-) =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const context = yield* Effect.context()
-    const permits = new Permits(
-      settings.limit,
-      adaptive && new (adaptive.algorithm === "gradient" ? Gradient : Aimd)(adaptive),
-      (limit, previous) => {
-        if (events.active) events.emit({ type: "limit", limit, previous })
-      }
-    )
-    const line = new Line<ConcurrencyFull>(
-      {
-        name: "concurrency limit",
-        wait: () => (permits.inflight < permits.limit ? 0 : Infinity),
-        estimate: () => 0,
-        take: () => permits.take(),
-        refusal: (why, _weight, _wait, queueable) =>
-          Outcome.stackless(
-            () =>
-              new ConcurrencyFull({
-                upstream,
-                reason: why === "queue" ? "queue" : "limit",
-                limit: permits.limit,
-                queueable
-              })
-          )
-      },
-      settings,
-      clock,
-      context
-    )
-
-    const enter = (place: Place): void => {
-      place.number = permits.started
-      if (adaptive !== undefined) place.since = Call.now(clock)
-    }
-
-    const leave = (place: Place, exit: Exit.Exit<unknown, unknown>, kind: string): void => {
-      permits.giveBack()
-      try {
-        if (adaptive === undefined) return
-        const now = Call.now(clock)
-        permits.learn(sampleOfExit(exit, adaptive.sample ?? sampleOf), place.number, now - place.since, kind, now)
-      } finally {
-        if (line.size > 0) line.pump()
-      }
-    }
-
-    // `Outcome.guard`, but for a permit that may have to be waited for.
-    const admit = <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      kind: string,
-      priority: number
-    ): Effect.Effect<A, E | ConcurrencyFull, R> => {
-      if (priority !== 0) readPriority("Concurrency.priority", priority)
-      const place = new Place()
-      return Effect.onExitPrimitive(
-        Effect.suspend((): Effect.Effect<A, E | ConcurrencyFull, R> => {
-          if (line.size > 0 || !permits.take()) return line.pass(1, priority, () => (enter(place), self))
-          enter(place)
-          return self
-        }),
-        (exit) => {
-          if (place.number !== 0) leave(place, exit, kind)
-          return undefined
-        }
-      )
-    }
-
-    return {
-      admit,
-      inspect: (): Inspection => ({
-        limit: permits.limit,
-        inflight: permits.inflight,
-        waiting: line.size,
-        admitted: permits.started,
-        ...line.counts
-      })
-    }
-  })
-
-const sampleOfExit = (exit: Exit.Exit<unknown, unknown>, sample: (error: any) => Sample): Sample => {
-  if (exit._tag === "Success") return "success"
-  let result: Sample = "ignored"
-  for (const reason of exit.cause.reasons) {
-    if (reason._tag === "Die") return "ignored"
-    if (reason._tag === "Fail") result = sample(reason.error)
-  }
-  return result
 }

@@ -9,22 +9,19 @@
  * most 10 % too many in the worst window, enough to make up for late timers, and of a daily quota still 2.4 hours at
  * once. Set it to the limit where the provider's own bucket is that large; set it to 1 to space requests evenly.
  */
-import { Call, Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
-import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import { Events, JsonRpc, Options as Read, Outcome } from "@hawser/core"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import type { Rate } from "./internal/gcra.ts"
-import { Line, readPriority, wholeMillis } from "./internal/line.ts"
-import { Meter, type MeterEvent } from "./internal/meter.ts"
-import { layerReaders, makeReaders, ratesOf, readPause, readWeight, type Settings } from "./internal/rateSettings.ts"
-import { free, type Grant, Remote, type Shared } from "./internal/remote.ts"
+import { open, type RateLimited } from "./internal/limiter.ts"
+import type { MeterEvent } from "./internal/meter.ts"
+import { layerReaders, makeReaders, ratesOf } from "./internal/rateSettings.ts"
+import type { Shared } from "./internal/remote.ts"
 
 export type { Rate } from "./internal/gcra.ts"
+export { RateLimited } from "./internal/limiter.ts"
 export type { Answer, Permit, Quota, Shared } from "./internal/remote.ts"
 
 /** How much may pass in how long. */
@@ -98,35 +95,6 @@ export interface Pass {
   readonly priority?: number | undefined
 }
 
-/** May not pass: refused before anything was sent, so it costs neither an attempt nor budget. */
-export class RateLimited extends Data.TaggedError("RateLimited")<{
-  readonly upstream: string
-  /**
-   * `limit`: no room in time. `paused`: the upstream asked for a pause. `queue`: no room in the line. `weight`: it
-   * weighs more than can ever pass.
-   */
-  readonly reason: "limit" | "paused" | "queue" | "weight"
-  /** From when on it could pass, to the millisecond, if nobody else came; `undefined`: never. */
-  readonly retryAfter: Duration.Duration | undefined
-  readonly weight: number
-  /** Standing in line would get it through. */
-  readonly queueable: boolean
-}> {
-  get [Outcome.TypeId](): Outcome.Verdict {
-    return Outcome.refusal(this.retryAfter, this.queueable ? "wait" : undefined)
-  }
-
-  override get message(): string {
-    const { reason, retryAfter, upstream, weight } = this
-    const free = retryAfter === undefined ? "" : `; free in ${Duration.format(retryAfter)}`
-    if (reason === "weight") return `A request of weight ${weight} never fits the rate limit of ${upstream}`
-    if (reason === "queue") return `Too many wait for the rate limit of ${upstream}${free}`
-    return reason === "paused"
-      ? `${upstream} asked for a pause${free}`
-      : `The rate limit of ${upstream} is reached${free}`
-  }
-}
-
 /** Whether an error is a rate limit's refusal. */
 export const isRateLimited = (u: unknown): u is RateLimited =>
   Predicate.isTagged(u, "RateLimited") && Outcome.TypeId in u
@@ -187,9 +155,11 @@ export const make = <E = unknown>(
   const rates = ratesOf(settings)
   return Effect.suspend(() => {
     const events = Events.make<Event>()
-    return Effect.map(build(settings, rates, settings.name, events), ({ admit, ...rest }) => ({
-      ...rest,
-      execute: (self, pass) => Effect.suspend(() => admit(self, pass?.weight ?? 1, pass?.priority ?? 0)),
+    return Effect.map(open(settings, rates, settings.name, events), (limiter) => ({
+      execute: (self, pass) => Effect.suspend(() => limiter.admit(self, pass?.weight ?? 1, pass?.priority ?? 0)),
+      peek: (weight) => limiter.peek(weight),
+      pause: (duration) => limiter.pause(duration),
+      inspect: () => limiter.inspect(),
       events
     }))
   })
@@ -213,20 +183,20 @@ export const layer = <EP = any>(
   const rates = ratesOf(settings)
   return (self) =>
     JsonRpc.transform(self, "rateLimit", (below, events) =>
-      Effect.map(build(settings, rates, below.name, events), ({ admit, inspect }) => ({
+      Effect.map(open(settings, rates, below.name, events), (limiter) => ({
         request: (request) =>
           Effect.suspend(() => {
             const asked = below.request(request)
             const weight = settings.weight(request)
             const priority = settings.priority(request)
             return request.batch === undefined
-              ? admit(asked, weight, priority)
+              ? limiter.admit(asked, weight, priority)
               : heeding(
-                  (self) => admit(self, weight, priority),
+                  (self) => limiter.admit(self, weight, priority),
                   asked as Effect.Effect<JsonRpc.Answers, Effect.Error<typeof asked>>
                 )
           }),
-        inspect
+        inspect: () => limiter.inspect()
       }))
     )
 }
@@ -251,147 +221,3 @@ const heeding = <E, E2>(
 const asksForPause = (exit: Exit.Exit<unknown, unknown>): boolean =>
   exit._tag === "Failure" &&
   exit.cause.reasons.some((reason) => reason._tag === "Fail" && Outcome.of(reason.error).retryAfter !== undefined)
-
-const build = (settings: Settings, rates: ReadonlyArray<Rate>, upstream: string, events: Events.Sink<Event>) =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.Clock
-    const context = yield* Effect.context()
-    const { judge, learn, maxPause, shared } = settings
-    const now = () => Call.now(clock)
-    const remote = shared && new Remote(yield* shared.quota(upstream, rates), rates, shared.alone, now())
-    // Of a shared limit only the pauses are kept here.
-    const meter = new Meter({ rates: remote === undefined ? rates : [], maxPause, learning: learn }, now(), (event) => {
-      if (events.active) events.emit(event)
-    })
-    const wait = (now: number, weight: number, ahead: number): number =>
-      remote === undefined
-        ? meter.wait(now, weight, ahead)
-        : Math.max(meter.wait(now, weight, 0), remote.wait(now, weight, ahead))
-
-    const heard = (millis: number): void => {
-      const time = now()
-      if (millis > meter.pausedFor(time) + 1) meter.pause(millis, time)
-    }
-
-    const ask = (remote: Remote, weight: number): Effect.Effect<Grant | undefined> =>
-      Effect.suspend(() =>
-        weight === 0
-          ? Effect.succeed(meter.take(now(), 0) ? free : undefined)
-          : Effect.flatMap(remote.ask(weight, now, heard), (grant) => {
-              // A pause may have begun meanwhile.
-              if (grant === undefined || meter.take(now(), 0)) return Effect.succeed(grant)
-              return Effect.as(remote.undo(grant, weight), undefined)
-            })
-      )
-
-    const line: Line<RateLimited, Grant> = new Line<RateLimited, Grant>(
-      {
-        name: "rate limit",
-        wait: (now, weight) => wait(now, weight, 0),
-        estimate: (now, weight, ahead) => wholeMillis(wait(now, weight, ahead)),
-        take: (now, weight) => meter.take(now, weight) && free,
-        ...(remote && {
-          ask: {
-            grant: (weight) =>
-              Effect.map(ask(remote, weight), (grant) => {
-                // Nobody behind the head passes before it does.
-                if (grant === undefined) line.closeUntil(now() + wait(now(), weight, 0))
-                return grant
-              }),
-            undo: (grant, weight) => remote.undo(grant, weight)
-          }
-        }),
-        refusal: (why, weight, wait, queueable) =>
-          Outcome.stackless(
-            () =>
-              new RateLimited({
-                upstream,
-                reason: why === "never" ? "weight" : why === "limit" && meter.pausedFor(now()) > 0 ? "paused" : why,
-                retryAfter: why === "never" ? undefined : Duration.millis(wait),
-                weight,
-                queueable
-              })
-          )
-      },
-      settings,
-      clock,
-      context
-    )
-
-    /** What the failure of a request tells; what is to be told to others is an effect. */
-    const heed = (
-      cause: Cause.Cause<unknown>,
-      permit: number,
-      weight: number,
-      grant: Grant
-    ): Effect.Effect<void> | undefined => {
-      let tell: Effect.Effect<void> | undefined
-      for (const reason of cause.reasons) {
-        if (reason._tag !== "Fail") continue
-        const verdict = judge(reason.error)
-        if (verdict.refused) {
-          meter.undo(permit, weight)
-          line.pump()
-          tell = remote?.undo(grant, weight)
-          continue
-        }
-        const time = now()
-        const { retryAfter } = verdict
-        if (learn !== undefined && (learn.when?.(reason.error) ?? retryAfter !== undefined)) meter.lower(permit, time)
-        if (retryAfter !== undefined && meter.hint(permit, Duration.toMillis(retryAfter), time)) {
-          const pausedFor = meter.pausedFor(time)
-          line.closeUntil(time + pausedFor)
-          if (grant.permit !== undefined) tell = remote?.quota.pause(pausedFor, grant.permit)
-        }
-      }
-      return tell
-    }
-
-    // Nothing is held while the work runs, so it is only listened to when it fails.
-    const send = <A, E, R>(self: Effect.Effect<A, E, R>, weight: number, grant: Grant): Effect.Effect<A, E, R> => {
-      const permit = meter.taken
-      return Effect.catchCause(self, (cause) =>
-        Effect.onExitPrimitive(Effect.failCause(cause), () => heed(cause, permit, weight, grant))
-      )
-    }
-
-    const admit = <A, E, R>(
-      self: Effect.Effect<A, E, R>,
-      weight: number,
-      priority: number
-    ): Effect.Effect<A, E | RateLimited, R> => {
-      if (weight !== 1) readWeight("RateLimit.weight", weight)
-      if (priority !== 0) readPriority("RateLimit.priority", priority)
-      if (remote !== undefined && weight > 0) {
-        const stand = line.pass(weight, priority, (grant) => send(self, weight, grant))
-        return line.size > 0 || wait(now(), weight, 0) > 0
-          ? stand
-          : Effect.flatMap(ask(remote, weight), (grant) => (grant === undefined ? stand : send(self, weight, grant)))
-      }
-      if ((line.size === 0 || weight === 0) && meter.take(now(), weight)) return send(self, weight, free)
-      return line.pass(weight, priority, (grant) => send(self, weight, grant))
-    }
-
-    return {
-      admit,
-      peek: (weight = 1) => {
-        readWeight("RateLimit.weight", weight)
-        const millis = wait(now(), weight, line.ahead(0))
-        return millis === Infinity ? undefined : Duration.millis(wholeMillis(millis))
-      },
-      pause: (duration: Duration.Input): void => {
-        const millis = readPause("RateLimit.pause", duration)
-        const time = now()
-        meter.pause(millis, time)
-        line.closeUntil(time + millis)
-      },
-      inspect: (): Inspection => ({
-        available: remote === undefined ? meter.available(now()) : remote.available,
-        share: meter.share,
-        pausedFor: wholeMillis(meter.pausedFor(now())),
-        waiting: line.size,
-        admitted: meter.admitted,
-        ...line.counts
-      })
-    }
-  })

@@ -12,6 +12,13 @@ import { maxPriority, Queue, Waiter } from "./queue.ts"
 /** Why somebody is refused: no room now, no room in the line, or never. */
 export type Why = "limit" | "queue" | "never"
 
+/** Somebody else who lets pass. */
+export interface Ask<in out G> {
+  readonly grant: (weight: number) => Effect.Effect<G | undefined>
+  /** Gives back a grant that came too late. */
+  readonly undo: (grant: G, weight: number) => Effect.Effect<void>
+}
+
 /** What the line leads to. */
 export interface Gate<out E extends Error, in out G = true> {
   /** What the line is for, as reports call it. */
@@ -23,11 +30,7 @@ export interface Gate<out E extends Error, in out G = true> {
   /** Lets it pass, if there is room. */
   readonly take: (now: number, weight: number) => G | false
   /** In place of `take`, where somebody else is to be asked. */
-  readonly ask?: {
-    readonly grant: (weight: number) => Effect.Effect<G | undefined>
-    /** Gives back a grant that came too late. */
-    readonly undo: (grant: G, weight: number) => Effect.Effect<void>
-  }
+  readonly ask?: Ask<G>
   /** The error for whoever may not pass. `line`: standing in line would get it through. */
   readonly refusal: (why: Why, weight: number, wait: number, line: boolean) => E
 }
