@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Call from "./Call.ts"
@@ -106,11 +107,14 @@ export interface Service<out E> {
   readonly request: (request: Request) => Effect.Effect<unknown, E>
   readonly inspect: () => Inspection
   readonly submit?: Submit | undefined
+  /** It reads nothing of the fiber that asks, as transports do not: whoever has one may use `submit` all the same. */
+  readonly contextFree?: boolean | undefined
 }
 
 /**
  * Asks without a fiber, for callers who have none: a fiber costs more than a read's share of a batch. Tells how the request
- * ended, unless the caller leaves before. `undefined`: this request is for {@link Service.request}. What it throws is a defect.
+ * ended, maybe before it returns, unless the caller leaves before. `undefined`: this request is for {@link Service.request}.
+ * What it throws is a defect.
  */
 export type Submit = (request: Request, caller: Caller) => Place | undefined
 
@@ -130,16 +134,51 @@ export interface Place {
 /** Where a caller is who has been told already. */
 export const nowhere: Place = { leave: () => Effect.void }
 
+/** Runs an effect on a fiber of its own for a caller without one. */
+export const run = <R>(self: Effect.Effect<unknown, unknown, R>, context: Context.Context<R>, caller: Caller): Place =>
+  new Run(Effect.runForkWith(context)(self), caller)
+
+class Run implements Place {
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private caller: Caller | undefined
+
+  constructor(fiber: Fiber.Fiber<unknown, unknown>, caller: Caller) {
+    this.fiber = fiber
+    this.caller = caller
+    fiber.addObserver((exit) => this.caller?.end(exit))
+  }
+
+  leave(): Effect.Effect<void> {
+    this.caller = undefined
+    return Fiber.interrupt(this.fiber)
+  }
+}
+
 /** How a layer hands on what it has nothing to do with, if that is all reads. */
 export const passReads = <E>({ submit }: Service<E>): Submit | undefined =>
   submit && ((request, caller) => (request.nature === "read" ? submit(request, caller) : undefined))
 
-/** A caller who is told what `change` makes of the end. If it throws, that is how it ends: whoever tells could not go on. */
-export class Interpreted implements Caller {
-  private readonly caller: Caller
-  private readonly change: (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
+/** What is told of the end of a request in its place. */
+export type Change = (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>
 
-  constructor(caller: Caller, change: (exit: Exit.Exit<unknown, unknown>) => Exit.Exit<unknown, unknown>) {
+/** How a layer hands on single requests, if all it does is to hear of their ends, or to tell of other ones. */
+export const interpret = <E>(
+  { submit }: Service<E>,
+  changeOf: (request: Request) => Change | undefined
+): Submit | undefined =>
+  submit &&
+  ((request, caller) => {
+    if (request.batch !== undefined) return undefined
+    const change = changeOf(request)
+    return submit(request, change === undefined ? caller : new Interpreted(caller, change))
+  })
+
+/** If `change` throws, that is how it ends: whoever tells could not go on. */
+class Interpreted implements Caller {
+  private readonly caller: Caller
+  private readonly change: Change
+
+  constructor(caller: Caller, change: Change) {
     this.caller = caller
     this.change = change
   }
@@ -206,10 +245,11 @@ export const named =
   (name: string) =>
   <T extends Tier, E, LE, R>(self: Layer.Layer<JsonRpc<T, E>, LE, R>): Layer.Layer<JsonRpc<T, E>, LE, R> =>
     Layer.effect(key)(
-      Effect.map(key, ({ inspect, request, submit }) => ({
+      Effect.map(key, ({ contextFree, inspect, request, submit }) => ({
         name,
         request,
         submit,
+        contextFree,
         inspect: () => ({ ...inspect(), name })
       }))
     ).pipe(Layer.provide(self)) as never

@@ -142,9 +142,7 @@ class Running implements Provider {
     pending: Pending
   ): JsonRpc.Place {
     const { client } = this
-    const fiber = Effect.runFork(client === undefined ? Effect.flatMap(this.build, ask) : ask(client))
-    fiber.addObserver((exit) => pending.end(exit))
-    return { leave: () => Fiber.interrupt(fiber) }
+    return JsonRpc.run(client === undefined ? Effect.flatMap(this.build, ask) : ask(client), Context.empty(), pending)
   }
 
   // One build for all who wait for it; a failed one leaves nothing behind, so that the next request starts afresh.

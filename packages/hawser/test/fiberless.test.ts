@@ -130,12 +130,13 @@ describe("the layers of a client", () => {
   )
 
   it.effect("a change that throws is a defect of the caller's, not of whoever tells", () =>
-    Effect.sync(() => {
-      const told: Array<Exit.Exit<unknown, unknown>> = []
-      const caller = new JsonRpc.Interpreted({ end: (exit) => void told.push(exit) }, () => {
+    Effect.gen(function* () {
+      const service = yield* Effect.provide(JsonRpc.client<never>(), below(Exit.succeed(1)).layer)
+      const submit = JsonRpc.interpret(service, () => () => {
         throw new Error("broken")
       })
-      caller.end(Exit.succeed(1))
+      const told: Array<Exit.Exit<unknown, unknown>> = []
+      submit!(JsonRpc.makeRequest("eth_chainId"), { end: (exit) => void told.push(exit) })
       assert.deepStrictEqual(told, [Exit.die(new Error("broken"))])
     })
   )

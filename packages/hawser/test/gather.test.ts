@@ -492,6 +492,29 @@ describe("a stack", () => {
     })
   )
 
+  it.live("ends what its caller gives up while it begins", () =>
+    Effect.gen(function* () {
+      const giving = new AbortController()
+      const trace: { echo?: () => void } = {}
+      const key = ({ method, params }: JsonRpc.Request) => {
+        if (method === "test_getEcho") trace.echo?.()
+        return method + JSON.stringify(params)
+      }
+      const cache = { key, policy: () => ({ ttl: 0 }) }
+      const stack = yield* over([Scenario.healthy], { cache })
+      yield* warm(stack)
+      yield* stack.nodes[0]!.play(Scenario.hang)
+      trace.echo = () => giving.abort("enough")
+      const error = yield* Effect.promise(() => stack.ask(100, giving.signal).catch((reason: unknown) => reason))
+      assert.strictEqual(error, "enough")
+      const underWay = () => {
+        const { cache, upstreams } = stack.provider.status()
+        return [cache!.inFlight, upstreams[0]!.pool!.inflight, upstreams[0]!.http!.inflight]
+      }
+      while (underWay().some((n) => n > 0)) yield* Effect.sleep("1 millis")
+    })
+  )
+
   it.live("rejects all that is under way when it is closed", () =>
     Effect.gen(function* () {
       const stack = yield* over([Scenario.healthy])

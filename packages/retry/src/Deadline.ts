@@ -108,6 +108,10 @@ class Timer {
   ): JsonRpc.Place {
     const call = caller.call ?? new Call.Call()
     const limit = this.limit(call, limitOf(request))
+    if (isDue(limit, 0)) {
+      caller.end(Exit.fail(this.late(call, 0)))
+      return JsonRpc.nowhere
+    }
     return new Timed(new Asking(below, request), this.alarm, call, limit, this).begin(caller)
   }
 

@@ -108,7 +108,7 @@ class Timer {
     })
   }
 
-  /** Asks a service, without a fiber if it can do without. */
+  /** Asks a service, without a fiber of its own if that reads nothing of the caller's. */
   ask<E>(
     below: JsonRpc.Service<E>,
     request: JsonRpc.Request,
@@ -117,7 +117,14 @@ class Timer {
     return Effect.withFiber((caller) => {
       const limit = limitOf(request)
       if (limit === Infinity) return below.request(request)
-      return wait(new Attempt(new Asking(below, request, caller.context), this.alarm, limit, this))
+      const work =
+        below.contextFree === true
+          ? new Asking(below, request)
+          : new Forked(
+              Effect.suspend(() => below.request(request)),
+              caller.context
+            )
+      return wait(new Attempt(work, this.alarm, limit, this))
     })
   }
 

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Call, JsonRpc, Options } from "@hawser/core"
-import { Deadline, Timeout } from "@hawser/retry"
+import { Deadline, Hedge, Retry, Timeout } from "@hawser/retry"
 import { Interruption } from "@hawser/testkit"
 import { Clock, Deferred, Effect, Exit, Fiber, type Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { expectTypeOf } from "vitest"
-import { Boom, built, client, fiberless, now, read, sleep, upstream, watched, work, write } from "./support.ts"
+import { Boom, built, client, fiberless, judged, now, read, sleep, upstream, watched, work, write } from "./support.ts"
 
 /** Runs an effect to its end in virtual time and gives its exit with the time of it. */
 const timed = <A, E>(self: Effect.Effect<A, E>) =>
@@ -292,6 +292,36 @@ describe("layer", () => {
         assert.strictEqual(watch.sleeping, 0)
       })
     )
+  )
+
+  it.effect("keeps the caller's call and context for layers below, even if they can do without a fiber", () =>
+    Effect.gen(function* () {
+      const seen: Array<unknown> = []
+      const below = client(() =>
+        Effect.withFiber((fiber) => {
+          seen.push([fiber.getRef(Call.Exclude), fiber.getRef(Call.Sticky), fiber.getRef(Call.Current)])
+          return Effect.fail(judged({}))
+        })
+      )
+      const service = yield* built(
+        below.pipe(Hedge.layer({ budget: false }), Retry.layer({ budget: false }), Timeout.layer("1 minute"))
+      )
+      const call = new Call.Call()
+      call.attempts = 2
+      yield* timed(
+        service
+          .request(read)
+          .pipe(
+            Effect.provideService(Call.Exclude, ["b"]),
+            Effect.provideService(Call.Sticky, "scope"),
+            Effect.provideService(Call.Current, call)
+          )
+      )
+      assert.deepStrictEqual(seen, [
+        [["b"], "scope", call],
+        [["b"], "scope", call]
+      ])
+    })
   )
 
   it.effect("takes a function of the request; what it throws or gives wrongly is a defect", () =>

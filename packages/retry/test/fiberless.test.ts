@@ -134,6 +134,84 @@ describe("a caller without a fiber", () => {
     })
   )
 
+  it.effect("is told nothing once it has left, wherever its call stands", () =>
+    Effect.gen(function* () {
+      const schedule = Retry.backoff({ base: "10 millis", jitter: "none" })
+      const failing = client(() => Effect.fail(judged({})))
+      for (const after of [0, 5, 10, 15]) {
+        const service = yield* built(failing.pipe(Retry.layer({ attempts: 3, schedule })))
+        const told: Array<string> = []
+        const place = service.submit!(read, { end: (exit) => void told.push(said(exit)) })!
+        yield* TestClock.adjust(after)
+        yield* place.leave()
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(told, [])
+      }
+    })
+  )
+
+  it.effect("starts nothing where its deadline has passed", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let asked = 0
+      const service = yield* built(client(() => Effect.sync(() => ++asked)).pipe(Deadline.layer("1 second")))
+      const call = new Call.Call(undefined, Call.now(clock) - 5)
+      const told: Array<unknown> = []
+      service.submit!(read, { call, end: (exit) => void told.push(Exit.isFailure(exit) && Cause.squash(exit.cause)) })
+      assert.strictEqual(asked, 0)
+      assert.instanceOf(told[0], Call.DeadlineExceeded)
+    })
+  )
+
+  for (const [when, first] of Object.entries({
+    "the alarm rings": Effect.never,
+    "the first fails at once": Effect.fail(judged({})),
+    "the first fails later": Effect.andThen(sleep(20), Effect.fail(judged({})))
+  })) {
+    it.effect(`is told of a defect where a budget throws when ${when}, as one with a fiber is`, () =>
+      Effect.gen(function* () {
+        const budget: Call.Budget = {
+          deposit: () => {},
+          charge: () => {},
+          refund: () => {},
+          withdraw: () => {
+            throw new Error("empty")
+          }
+        }
+        const clock = yield* Clock.Clock
+        const below = client(() => Effect.provideService(first, Clock.Clock, clock))
+        const service = yield* built(below.pipe(Hedge.layer({ delay: 50, budget })))
+        const told: Array<string> = []
+        // What is thrown before it waits goes to whoever asks.
+        try {
+          service.submit!(read, { end: (exit) => void told.push(said(exit)) })
+        } catch (defect) {
+          told.push(String(defect))
+        }
+        const fiber = yield* Effect.forkChild(Effect.exit(service.request(read)), { startImmediately: true })
+        yield* TestClock.adjust("1 hour")
+        told.push(said(yield* Fiber.join(fiber)))
+        assert.deepStrictEqual(told, ["Error: empty", "Error: empty"])
+      })
+    )
+  }
+
+  it.effect("goes on in its own asynchronous context, whoever tells that its first round has failed", () =>
+    Effect.gen(function* () {
+      const storage = new AsyncLocalStorage<string>()
+      const seen: Array<string | undefined> = []
+      const below = client(() => Effect.never).pipe(Deadline.layer("50 millis"))
+      const again = (): boolean => {
+        seen.push(storage.getStore())
+        return false
+      }
+      const service = yield* built(below.pipe(Retry.layer({ attempts: 2, while: again })))
+      for (const name of ["a", "b", "c"]) storage.run(name, () => service.submit!(read, { end: () => {} }))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(seen, ["a", "b", "c"])
+    })
+  )
+
   it.effect("is asked for in its own asynchronous context each time, whoever set the alarm", () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock

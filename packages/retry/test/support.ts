@@ -75,6 +75,7 @@ export const fiberless = () => {
   const state = { asked: 0, left: 0, caller: undefined as JsonRpc.Caller | undefined }
   const layer = Layer.succeed(JsonRpc.client<never>())({
     name: "a",
+    contextFree: true,
     inspect: () => ({ name: "a" }),
     request: ({ method }) =>
       Effect.sync(() => {

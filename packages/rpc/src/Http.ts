@@ -124,6 +124,7 @@ const sooner = (wait: number): Effect.Effect<Transport<HttpError>["soon"]> =>
 
 class Upstream implements JsonRpc.Service<HttpError> {
   readonly name: string
+  readonly contextFree = true
   private readonly identity: Identity
   private readonly dispatch: Dispatch
   private readonly clock: Clock.Clock

@@ -213,6 +213,21 @@ describe("sockets", () => {
     })
   )
 
+  it.live("what goes over a used one ends with the scope, too, and is not sent again", () =>
+    Effect.gen(function* () {
+      const node = yield* FaultyNode.make({ scenario: Scenario.after(1, Scenario.hang) })
+      const scope = yield* Scope.make()
+      const upstream = yield* Scope.provide(Http.make({ url: node.url, connections: 1 }), scope)
+      yield* upstream.request(read)
+      const fiber = yield* Effect.forkChild(Effect.exit(upstream.request(read)), { startImmediately: true })
+      yield* node.until(({ requests }) => requests.length === 2)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
+      yield* node.until(({ connections }) => connections.open === 0)
+      assert.strictEqual(node.count(), 2)
+    })
+  )
+
   it.live("a kept socket that closes before the first byte is, for a read, replaced without a word", () =>
     Effect.gen(function* () {
       const { ask, node } = yield* facing(Scenario.when({ reused: true }, Scenario.drop))

@@ -68,17 +68,13 @@ const noting =
             return value
           })
         },
-        submit:
-          below.submit &&
-          ((request, caller) => {
-            if (request.nature !== "read" || request.batch !== undefined) return undefined
-            return below.submit!(
-              request,
-              new JsonRpc.Interpreted(caller, (exit) => {
+        submit: JsonRpc.interpret(below, (request) =>
+          request.nature === "read"
+            ? (exit) => {
                 if (exit._tag === "Success") note(request, exit.value)
                 return exit
-              })
-            )
-          })
+              }
+            : undefined
+        )
       })
     })

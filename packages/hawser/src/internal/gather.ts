@@ -100,20 +100,22 @@ class Member<E> implements JsonRpc.Place {
     this.group = this.caller = this.resume = undefined
     if (resume !== undefined) return resume(next)
     if (Exit.isExit(next)) return caller!.end(next)
-    const fiber = Effect.runForkWith(context)(next)
-    this.place = { leave: () => Fiber.interrupt(fiber) }
-    fiber.addObserver((exit) => caller!.end(exit))
+    this.place = JsonRpc.run(next, context, caller!)
   }
 
   /** Nobody else has come along. */
   goAlone(below: JsonRpc.Service<E>, context: Context.Context<never>): void {
     const { caller, request } = this
+    let place: JsonRpc.Place | undefined
     try {
-      this.place = caller && below.submit?.(request, caller)
+      place = caller && below.submit?.(request, caller)
     } catch (defect) {
       return this.give(Exit.die(defect), context)
     }
-    if (this.place === undefined)
+    // It may have left meanwhile, by what a user's function did.
+    if (this.left) return place && void Effect.runFork(place.leave())
+    this.place = place
+    if (place === undefined)
       this.give(
         Effect.suspend(() => below.request(request)),
         context

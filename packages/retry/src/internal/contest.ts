@@ -4,12 +4,14 @@
 // A caller who leaves does wait for them, as it would have had it done the work itself: when it has ended, nothing of it runs
 // any more.
 //
+// What a user's function throws here, a budget's say, decides: nobody else is there to hear of it.
+//
 // What is over lets go of all it held. While many calls are under way V8 comes to put such objects straight among the
 // old ones, where each would keep the garbage of a whole call alive, and collecting it costs more than the call.
 import type { JsonRpc } from "@hawser/core"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { type Alarm, Ring } from "./alarm.ts"
 import { type AsyncContext, capture } from "./asyncContext.ts"
@@ -65,7 +67,12 @@ export abstract class Contest<A, E, R> extends Ring implements Work, JsonRpc.Pla
     if (this.runner === undefined) this.runner = runner
     else (this.others ??= []).push(runner)
     runner.addObserver((exit) => {
-      if (!this.over) this.ended(exit, isFirst)
+      if (this.over) return
+      try {
+        this.ended(exit, isFirst)
+      } catch (defect) {
+        this.decide(Exit.die(defect))
+      }
     })
     return undefined
   }
@@ -80,8 +87,16 @@ export abstract class Contest<A, E, R> extends Ring implements Work, JsonRpc.Pla
 
   ring(): void {
     const { asyncContext } = this
-    if (asyncContext === undefined) this.rings()
-    else asyncContext.runInAsyncScope(() => this.rings())
+    if (asyncContext === undefined) this.rung()
+    else asyncContext.runInAsyncScope(() => this.rung())
+  }
+
+  private rung(): void {
+    try {
+      this.rings()
+    } catch (defect) {
+      this.decide(Exit.die(defect))
+    }
   }
 
   /** Ends the contest. The caller goes on once the losers have been interrupted. */

@@ -1,10 +1,9 @@
 // Work for one caller: on a fiber, or without one. All of it is objects: of the closures that live as long as a call, V8 keeps
 // each with all that was in sight where it was made, and collecting them costs more than the call.
-import { Call, type JsonRpc } from "@hawser/core"
+import { Call, JsonRpc } from "@hawser/core"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 
 export interface Work {
   /** Begins, and tells how it ended: at once, or later unless the caller leaves its place. */
@@ -41,41 +40,25 @@ export class Forked<R> implements Work {
   }
 
   begin(caller: JsonRpc.Caller): JsonRpc.Place {
-    const fiber = Effect.runForkWith(this.context as Context.Context<R>)(this.self)
-    fiber.addObserver((exit) => caller.end(exit))
-    return new Running(fiber)
+    return JsonRpc.run(this.self, this.context as Context.Context<R>, caller)
   }
 }
 
-class Running implements JsonRpc.Place {
-  private readonly fiber: Fiber.Fiber<unknown, unknown>
-
-  constructor(fiber: Fiber.Fiber<unknown, unknown>) {
-    this.fiber = fiber
-  }
-
-  leave(): Effect.Effect<void> {
-    return Fiber.interrupt(this.fiber)
-  }
-}
-
-/** A request to the layer below, without a fiber if that can do without. Its context: by default the caller's call alone. */
+/** A request to the layer below, without a fiber if that can do without: for a caller who has none. */
 export class Asking implements Work {
   private readonly below: JsonRpc.Service<unknown>
   private readonly request: JsonRpc.Request
-  private readonly context: Context.Context<never> | undefined
 
-  constructor(below: JsonRpc.Service<unknown>, request: JsonRpc.Request, context?: Context.Context<never>) {
+  constructor(below: JsonRpc.Service<unknown>, request: JsonRpc.Request) {
     this.below = below
     this.request = request
-    this.context = context
   }
 
   begin(caller: JsonRpc.Caller): JsonRpc.Place {
-    const { below, context, request } = this
+    const { below, request } = this
     const place = below.submit?.(request, caller)
     if (place !== undefined) return place
     const self = Effect.suspend(() => below.request(request))
-    return new Forked(self, context ?? Context.make(Call.Current, caller.call)).begin(caller)
+    return new Forked(self, Context.make(Call.Current, caller.call)).begin(caller)
   }
 }

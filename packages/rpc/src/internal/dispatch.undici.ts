@@ -138,7 +138,8 @@ class Exchange implements Dispatcher.DispatchHandler, Posted {
 
   private fault(reason: Fault["reason"], message: string, code: string | undefined): Fault {
     const reached = this.controller !== undefined
-    return { reason, message, code, reached, stale: reached && this.onUsedSocket && this.status === 0 }
+    const isClosed = this.connection?.destroyed === true
+    return { reason, message, code, reached, stale: reached && this.onUsedSocket && this.status === 0 && !isClosed }
   }
 
   private tooLarge(): void {

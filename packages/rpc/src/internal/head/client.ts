@@ -42,16 +42,7 @@ export const telling = <E>(shared: Shared, below: JsonRpc.Service<E>) => {
         onFailure: (cause) => change(Exit.failCause(cause))
       })
     },
-    submit:
-      below.submit &&
-      ((request: JsonRpc.Request, caller: JsonRpc.Caller): JsonRpc.Place | undefined => {
-        if (request.batch !== undefined) return undefined
-        const change = changeOf(request)
-        return below.submit!(
-          request,
-          change === undefined ? caller : new JsonRpc.Interpreted(caller, change as Change<unknown>)
-        )
-      })
+    submit: JsonRpc.interpret(below, changeOf as (request: JsonRpc.Request) => JsonRpc.Change | undefined)
   }
 }
 
