@@ -1,8 +1,9 @@
 /** Some hundred clients of one stack, each with one call at a time. Some lose patience and leave. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { JsonRpc, type Stack } from "hawser"
+import type { Due } from "./Agenda.ts"
 import { length } from "./Scenarios.ts"
 import type { World } from "./World.ts"
 
@@ -32,7 +33,16 @@ export const start = (
   const run = Effect.runForkWith(Context.add(world.context(), JsonRpc.client<Stack.Error>(), rpc))
   let calls = 0
 
-  const ask = (): void => {
+  /** Asks, and gives the function by which the caller leaves. Every other client has no fiber, as in a `Provider`. */
+  const begin = (request: JsonRpc.Request, bare: boolean, ended: (exit: Answer) => void): (() => void) => {
+    const place = bare ? rpc.submit?.(request, { end: (exit) => ended(exit as Answer) }) : undefined
+    if (place !== undefined) return () => run(place.leave()).addObserver(() => ended(Exit.interrupt()))
+    const fiber = run(rpc.request(request))
+    fiber.addObserver(ended)
+    return () => fiber.interruptUnsafe()
+  }
+
+  const ask = (bare: boolean): void => {
     const call: Asked = {
       request: draw(++calls, world.random),
       began: world.now,
@@ -41,30 +51,32 @@ export const start = (
       exit: undefined
     }
     told.begins(call)
-    const fiber = run(rpc.request(call.request))
-    const leaving =
-      world.random() < impatient.share
-        ? world.at(world.now + world.random() * impatient.within, () => {
-            call.left = world.now
-            fiber.interruptUnsafe()
-          })
-        : undefined
-    fiber.addObserver((exit) => {
+    let leaving: Due | undefined
+    const leave = begin(call.request, bare, (exit) => {
       if (leaving !== undefined) world.cancel(leaving)
       call.exit = exit
       call.ended = world.now
       told.ends(call)
-      again()
+      again(bare)
     })
+    const isImpatient = world.random() < impatient.share
+    if (isImpatient && call.exit === undefined) {
+      leaving = world.at(world.now + world.random() * impatient.within, () => {
+        call.left = world.now
+        leave()
+      })
+    }
   }
 
-  const again = (): void => {
+  const again = (bare: boolean): void => {
     const at = world.now - rest * Math.log(1 - world.random())
-    if (at < length) world.at(at, ask)
+    if (at < length) world.at(at, () => ask(bare))
   }
 
-  for (let i = 0; i < clients; i++) world.at(world.random() * rest, ask)
+  for (let i = 0; i < clients; i++) world.at(world.random() * rest, () => ask(i % 2 === 1))
 }
+
+type Answer = Exit.Exit<unknown, Stack.Error>
 
 // Each is about something else, so that no two share an answer, except those that ask for the head.
 const draw = (n: number, random: () => number): JsonRpc.Request => {
