@@ -239,6 +239,12 @@ describe("it is a provider", () => {
   )
 
   it("options are checked at construction", () => {
+    for (const source of [undefined, null, 5, {}]) {
+      assert.throws(
+        () => new HawserProvider(source as never, 1),
+        /^HawserProvider\.source takes a URL, a list of them, a/
+      )
+    }
     assert.throws(() => new HawserProvider([], 1), /Stack\.upstreams takes a list of at least one/)
     assert.throws(
       () => new HawserProvider(["http://a"], 1, { batchMaxCount: 3 } as never),

@@ -27,6 +27,7 @@ import * as Finality from "./internal/finality.ts"
 import * as Gather from "./internal/gather.ts"
 import * as Health from "./internal/health.ts"
 import * as Names from "./internal/names.ts"
+import { under } from "./internal/under.ts"
 
 /** One upstream, by its URL or as a layer of your own, with what is particular to it. */
 export type Upstream = (
@@ -150,32 +151,36 @@ export type Error = JsonRpc.Rejected | Call.NoAnswer<UpstreamError | Call.Defect
 export const layer = (options: Options): Layer.Layer<JsonRpc.Client<Error>> => {
   const given = read(options)
   const chain = Chain.make(given.chainId)
-  const head = Head.make(given.head === false ? undefined : given.head)
-  const upstreams = given.upstreams.map((upstream) => ({
-    upstream: guarded(upstream, given, chain, head),
+  const head = under("Stack.head", given.head, () => Head.make(given.head === false ? undefined : given.head))
+  const upstreams = given.upstreams.map((upstream, i) => ({
+    upstream: guarded(upstream, `Stack.upstreams[${i}]`, given, chain, head),
     tier: upstream.tier,
     weight: upstream.weight,
     capacity: upstream.capacity ?? room(upstream)
   }))
-  const batching = given.upstreams.some(({ batch }) => (batch ?? given.batch ?? false) !== false)
-  return UpstreamPool.layer(upstreams, {
-    gather: batching,
-    ...given.pool,
-    quorum: given.quorum === false ? undefined : given.quorum
-  }).pipe(
-    unless(given.hedge, Hedge.layer),
-    unless(given.retry, Retry.layer),
-    unless(given.multicall ?? false, Multicall.layer),
-    unless(given.write, Write.layer),
-    unless(given.cache, (cache) => Finality.layer(head, cache, given.chainId)),
-    unless(given.head, () => Head.client(head)),
-    unless(given.logs, (logs) => Logs.layer({ heads: head, ...logs })),
+  const gather = given.upstreams.some(({ batch }) => (batch ?? given.batch ?? false) !== false)
+  const quorum = given.quorum === false ? undefined : given.quorum
+  const pool = under(
+    (part) => (part.startsWith(".quorum") ? "Stack" : "Stack.pool"),
+    {},
+    () => UpstreamPool.layer(upstreams, { gather, ...given.pool, quorum })
+  )
+  return pool.pipe(
+    unless("Stack.hedge", given.hedge, Hedge.layer),
+    unless("Stack.retry", given.retry, Retry.layer),
+    unless("Stack.multicall", given.multicall ?? false, Multicall.layer),
+    unless("Stack.write", given.write, Write.layer),
+    unless("Stack.cache", given.cache, (cache) => Finality.layer(head, cache, given.chainId)),
+    unless("Stack.head", given.head, () => Head.client(head)),
+    unless("Stack.logs", given.logs, (logs) => Logs.layer({ heads: head, ...logs })),
     Snapshot.layer,
-    unless(given.subscription, Subscription.layer),
-    unless(given.filters, Filters.layer),
-    unless(given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) => Deadline.layer(deadline)),
-    unless(given.trace, Trace.layer),
-    unless(Gather.settings(given), (settings) => Gather.layer(settings!))
+    unless("Stack.subscription", given.subscription, Subscription.layer),
+    unless("Stack.filters", given.filters, Filters.layer),
+    unless("Stack.deadline", given.deadline, (deadline = byWeight("10 seconds", "60 seconds")) =>
+      Deadline.layer(deadline)
+    ),
+    unless("Stack.trace", given.trace, Trace.layer),
+    unless("Stack.batch", Gather.settings(given), (settings) => Gather.layer(settings!))
   )
 }
 
@@ -183,23 +188,34 @@ const room = ({ concurrency }: Names.Given): number | undefined =>
   concurrency?.adaptive === undefined || concurrency.adaptive === false ? concurrency?.limit : undefined
 
 // One upstream with all that guards it, innermost first.
-const guarded = (upstream: Names.Given, stack: Given, chain: Chain.Chain, head: Head.Head) =>
-  transport(upstream, stack).pipe(
-    unless(upstream.timeout ?? stack.timeout, (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)),
-    unless(upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
-    RateLimit.layer(upstream.rateLimit),
-    unless(stack.breaker, Breaker.layer),
+const guarded = (upstream: Names.Given, path: string, stack: Given, chain: Chain.Chain, head: Head.Head) =>
+  transport(upstream, path, stack).pipe(
+    unless(
+      upstream.timeout === undefined ? "Stack.timeout" : `${path}.timeout`,
+      upstream.timeout ?? stack.timeout,
+      (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)
+    ),
+    unless(`${path}.concurrency`, upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
+    unless(`${path}.rateLimit`, upstream.rateLimit, RateLimit.layer),
+    unless("Stack.breaker", stack.breaker, Breaker.layer),
     Chain.layer(chain),
-    unless(stack.head, () => Head.upstream(head)),
-    unless(upstream.methods ?? false, (methods) => Method.layer(methods!)),
-    unless(isHttp(upstream) ? undefined : false, () => Method.layer({ exclude: ["eth_subscribe", "eth_unsubscribe"] })),
-    unless(stack.health ?? false, (health) => Health.layer(health!))
+    unless("Stack.head", stack.head, () => Head.upstream(head)),
+    unless(`${path}.methods`, upstream.methods ?? false, (methods) => Method.layer(methods!)),
+    unless(path, isHttp(upstream) ? undefined : false, () =>
+      Method.layer({ exclude: ["eth_subscribe", "eth_unsubscribe"] })
+    ),
+    unless("Stack.health", stack.health ?? false, (health) => Health.layer(health!))
   ) as Layer.Layer<JsonRpc.Upstream<UpstreamError | JsonRpc.Rejected>>
 
-const transport = ({ batch, headers, layer, name, url }: Names.Given, stack: Given) => {
+const transport = ({ batch, headers, layer, name, url }: Names.Given, path: string, stack: Given) => {
   if (layer !== undefined) return layer.pipe(JsonRpc.named(name))
   const common = { url: url!, name, headers, errors: stack.errors }
-  return isWebSocket(url) ? Ws.layer(common) : Http.layer({ ...common, batch: batch ?? stack.batch })
+  const isOfAll = (part: string) => part.startsWith(".errors") || (batch === undefined && part.startsWith(".batch"))
+  return under(
+    (part) => (isOfAll(part) ? "Stack" : path),
+    common,
+    () => (isWebSocket(url) ? Ws.layer(common) : Http.layer({ ...common, batch: batch ?? stack.batch }))
+  )
 }
 
 const isWebSocket = (url: string | URL | undefined): boolean => /^wss?:/i.test(String(url))
@@ -213,9 +229,9 @@ const byWeight =
 
 /** Applies a layer, unless it is switched off. The types are those of the whole stack, switched off or not. */
 const unless =
-  <O>(option: O | false | undefined, layer: (option: O | undefined) => (self: never) => unknown) =>
+  <O>(path: string, option: O | false | undefined, layer: (option: O | undefined) => (self: never) => unknown) =>
   <L>(self: L): L =>
-    option === false ? self : (layer(option)(self as never) as L)
+    option === false ? self : (under(path, option, () => layer(option))(self as never) as L)
 
 type Given = ReturnType<typeof read>
 

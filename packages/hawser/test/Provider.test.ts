@@ -342,15 +342,37 @@ describe("options", () => {
       /^Stack\.retries takes no value: the options are upstreams, chainId/
     )
     assert.match(refused({ upstreams, chainId: "1" }), /^Stack\.chainId takes a whole number/)
-    assert.match(refused({ upstreams, deadline: "soon" }), /^Deadline\.limit takes a duration/)
-    assert.match(refused({ upstreams, breaker: { rate: 2 } }), /^Breaker\.rate takes a number/)
-    assert.match(refused({ upstreams, hedge: { quantil: 0.9 } }), /^Hedge\.quantil takes no value/)
+    assert.match(refused({ upstreams, deadline: "soon" }), /^Stack\.deadline takes a duration/)
+    assert.match(refused({ upstreams, breaker: { rate: 2 } }), /^Stack\.breaker\.rate takes a number/)
+    assert.match(refused({ upstreams, hedge: { quantil: 0.9 } }), /^Stack\.hedge\.quantil takes no value/)
     assert.match(refused({ upstreams, health: { every: 0 } }), /^Stack\.health\.every takes a duration/)
     assert.match(
       refused({ upstreams, health: { every: 1_000, unhealthyThreshold: 0 } }),
       /^Stack\.health\.unhealthyThreshold takes a whole number of at least 1/
     )
-    assert.match(refused({ upstreams: [{ url: "http://a", methods: { include: "x" } }] }), /^Method\.include takes/)
+    const wrong: ReadonlyArray<readonly [options: object, message: RegExp]> = [
+      [{ retry: 3 }, /^Stack\.retry takes a record of options, got 3/],
+      [{ retry: { budget: { ratio: -1 } } }, /^Stack\.retry\.budget\.ratio takes a number/],
+      [{ timeout: { seconds: 0 } }, /^Stack\.timeout takes a duration/],
+      [{ cache: { capacity: 0 } }, /^Stack\.cache\.capacity takes a whole number/],
+      [{ head: { tolerance: { blocks: -1 } } }, /^Stack\.head\.tolerance\.blocks takes a whole number/],
+      [{ pool: { decay: 0 } }, /^Stack\.pool\.decay takes a duration/],
+      [{ quorum: { of: 2, agree: 3 } }, /^Stack\.quorum\.agree takes a whole number up to 2/],
+      [{ batch: { size: 0 } }, /^Stack\.batch\.size takes a whole number/],
+      [{ errors: [{}] }, /^Stack\.errors\[0\]/]
+    ]
+    for (const [options, message] of wrong) assert.match(refused({ upstreams, ...options }), message)
+    const particular: ReadonlyArray<readonly [particulars: object, message: RegExp]> = [
+      [{ methods: { include: "x" } }, /^Stack\.upstreams\[1\]\.methods\.include takes/],
+      [{ rateLimit: { limit: 0, window: 1_000 } }, /^Stack\.upstreams\[1\]\.rateLimit\.limit takes/],
+      [{ concurrency: { limit: 0 } }, /^Stack\.upstreams\[1\]\.concurrency\.limit takes/],
+      [{ timeout: -1 }, /^Stack\.upstreams\[1\]\.timeout takes a duration/],
+      [{ headers: { "a b": "c" } }, /^Stack\.upstreams\[1\]\.headers/],
+      [{ batch: { size: 0 } }, /^Stack\.upstreams\[1\]\.batch\.size takes/]
+    ]
+    for (const [particulars, message] of particular) {
+      assert.match(refused({ upstreams: ["http://a", { url: "http://b", ...particulars }] }), message)
+    }
     assert.strictEqual(
       refused({ upstreams, breaker: false, retry: false, cache: false, hedge: false, deadline: false }),
       "taken"

@@ -1,4 +1,4 @@
-import { JsonRpc, Provider, type Stack, Subscription } from "hawser"
+import { JsonRpc, Options, Provider, type Stack, Subscription } from "hawser"
 import * as Layer from "effect/Layer"
 
 /** Where answers come from: URLs (or upstreams with options), a layer, a client, or a provider that is shared. */
@@ -25,6 +25,9 @@ export const open = (
     return { provider: Provider.make({ ...options, subscription, upstreams }), shared: false }
   }
   if (Provider.isProvider(source)) return { provider: source, shared: true }
+  if (!Layer.isLayer(source) && typeof (source as Partial<JsonRpc.Service<unknown>> | null)?.request !== "function") {
+    return Options.reject("HawserProvider.source", "a URL, a list of them, a layer, a client or a provider", source)
+  }
   const layer = Layer.isLayer(source)
     ? (source as Layer.Layer<JsonRpc.Client<unknown>, unknown>)
     : Layer.succeed(JsonRpc.client<unknown>())(source as JsonRpc.Service<unknown>)
