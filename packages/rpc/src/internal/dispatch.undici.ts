@@ -17,7 +17,7 @@ export const make = (target: Target): Dispatch => {
     connections: target.connections,
     factory: (origin, options) => new Connection(origin, options)
   })
-  const post = { path: target.path, method: "POST" as const, headers: { ...target.headers } }
+  const post = { path: target.path, method: "POST" as const, headers: Object.entries(target.headers).flat() }
   const extra = new Set<Client>()
   return {
     post: (body, sender, fresh = false) => {
