@@ -33,7 +33,7 @@ export interface Inspection {
 const blockNumber = JsonRpc.makeRequest("eth_blockNumber")
 
 export const layer = (options: Options) => {
-  const given = Read.read("Stack.health", options, {
+  const given = Read.read("Health", options, {
     every: Read.duration(),
     timeout: Read.duration({ default: "5 seconds" }),
     unhealthyThreshold: Read.integer({ min: 1, default: 2 }),

@@ -9,7 +9,7 @@ export const under = <A>(path: string | ((part: string) => string), option: unkn
   try {
     return make()
   } catch (error) {
-    if (!(error instanceof Read.InvalidOption) || error.option.startsWith("Stack.")) throw error
+    if (!(error instanceof Read.InvalidOption)) throw error
     const { expected, option: name, received } = error
     const isWhole = typeof option !== "object" || option === null || limit.test(name)
     const part = isWhole ? "" : name.replace(/^[^.[]*/, "")
