@@ -3,13 +3,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { HawserProvider } from "@hawser/ethers"
 import { Anvil, type FaultyNode } from "@hawser/testkit"
 import { hawser } from "@hawser/viem"
+import * as Preview from "@hawser/viem/v3"
 import { Effect } from "effect"
 import { type JsonRpcApiProvider, JsonRpcProvider } from "ethers"
 import { http, type Transport } from "viem"
+import { http as http3, type Transport as Transport3 } from "viem3"
 import { compile } from "../src/contracts.ts"
 import * as Ethers from "../src/ethers.ts"
 import { play, type Played } from "../src/steps.ts"
 import * as Viem from "../src/viem.ts"
+import * as Viem3 from "../src/viem3.ts"
 import { chain, gateway, nodes, same, shared, weather } from "./nodes.ts"
 
 const contracts = compile()
@@ -59,6 +62,15 @@ describe.skipIf(Anvil.binary === undefined)("a viem application", () => {
   compared(
     (node, url) => program(http(node, { retryCount: 0 }), url),
     (urls, url, options) => program(hawser(urls, options), url)
+  )
+})
+
+describe.skipIf(Anvil.binary === undefined)("a viem 3 application", () => {
+  const program = (transport: Transport3.Transport, url: string) =>
+    Effect.promise(() => play(Viem3.steps(transport, contracts, url), Viem3.told))
+  compared(
+    (node, url) => program(http3(node, { retryCount: 0 }), url),
+    (urls, url, options) => program(Preview.hawser(urls, options), url)
   )
 })
 
