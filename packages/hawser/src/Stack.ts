@@ -196,7 +196,8 @@ const guarded = (upstream: Names.Given, path: string, stack: Given, chain: Chain
       (limit = byWeight("4 seconds", "30 seconds")) => Timeout.layer(limit)
     ),
     unless(`${path}.concurrency`, upstream.concurrency ?? false, (concurrency) => Concurrency.layer(concurrency!)),
-    unless(`${path}.rateLimit`, upstream.rateLimit, RateLimit.layer),
+    // Never off: without a limit it keeps the pause that an upstream asks for.
+    under(`${path}.rateLimit`, upstream.rateLimit, () => RateLimit.layer(upstream.rateLimit)),
     unless("Stack.breaker", stack.breaker, Breaker.layer),
     Chain.layer(chain),
     unless("Stack.head", stack.head, () => Head.upstream(head)),

@@ -365,6 +365,7 @@ describe("options", () => {
     const particular: ReadonlyArray<readonly [particulars: object, message: RegExp]> = [
       [{ methods: { include: "x" } }, /^Stack\.upstreams\[1\]\.methods\.include takes/],
       [{ rateLimit: { limit: 0, window: 1_000 } }, /^Stack\.upstreams\[1\]\.rateLimit\.limit takes/],
+      [{ rateLimit: false }, /^Stack\.upstreams\[1\]\.rateLimit takes a record of options, got false/],
       [{ concurrency: { limit: 0 } }, /^Stack\.upstreams\[1\]\.concurrency\.limit takes/],
       [{ timeout: -1 }, /^Stack\.upstreams\[1\]\.timeout takes a duration/],
       [{ headers: { "a b": "c" } }, /^Stack\.upstreams\[1\]\.headers/],
